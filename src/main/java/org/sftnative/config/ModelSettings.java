@@ -1,0 +1,29 @@
+package org.sftnative.config;
+
+import java.nio.file.Path;
+
+/// Which model, and how it computes.
+public record ModelSettings(
+        @Setting(
+                doc = "directory of the model: config.json, safetensors, tokenizer.json",
+                aliases = "model",
+                required = true)
+        Path modelNameOrPath,
+
+        @Setting(doc = "auto, cpu, cuda or cuda:N", value = "auto")
+        String device,
+
+        @Setting(doc = "auto (cpu: fp32, cuda: bf16), fp32, bf16-autocast or bf16", value = "auto")
+        PrecisionChoice precision,
+
+        @Setting(
+                doc = "recompute activations in the backward pass: less memory, about a third more time",
+                value = "false")
+        boolean gradientCheckpointing,
+
+        @Setting(doc = "CPU threads; 0 means one for each core", value = "0")
+        int threads) {
+    public ModelSettings {
+        Check.that(threads >= 0, "threads", threads, "0 or more");
+    }
+}

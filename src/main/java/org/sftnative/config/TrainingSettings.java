@@ -1,0 +1,105 @@
+package org.sftnative.config;
+
+import java.nio.file.Path;
+import java.util.Optional;
+
+/// Steps, optimizer, schedule, and when to log, evaluate and save; names and meanings are transformers'
+/// TrainingArguments'.
+public record TrainingSettings(
+        @Setting(doc = "where the model, checkpoints and logs go", required = true)
+        Path outputDir,
+
+        @Setting(doc = "write into an output directory that is not empty", value = "false")
+        boolean overwriteOutputDir,
+
+        @Setting(doc = "rows of a batch", value = "4", aliases = "batch_size")
+        int perDeviceTrainBatchSize,
+
+        @Setting(doc = "batches of a step: a step is batch x accumulation rows", value = "4")
+        int gradientAccumulationSteps,
+
+        @Setting(doc = "tokens of a micro-batch, never splitting a row; 0: 4096", value = "0")
+        int microBatchTokens,
+
+        @Setting(doc = "passes over the rows; fractions too", value = "3", aliases = "epochs")
+        double numTrainEpochs,
+
+        @Setting(doc = "stop after this many steps, whatever the epochs; -1: no limit", value = "-1")
+        int maxSteps,
+
+        @Setting(doc = "peak learning rate", value = "2e-5", aliases = "lr")
+        double learningRate,
+
+        @Setting(doc = "AdamW's decoupled weight decay; norms and biases are spared", value = "0")
+        double weightDecay,
+
+        @Setting(doc = "AdamW's beta 1", value = "0.9") double adamBeta1,
+        @Setting(doc = "AdamW's beta 2", value = "0.999") double adamBeta2,
+        @Setting(doc = "AdamW's epsilon", value = "1e-8") double adamEpsilon,
+
+        @Setting(doc = "gradients are scaled down to this norm; 0: never", value = "1.0")
+        double maxGradNorm,
+
+        @Setting(doc = "linear, cosine, cosine_with_min_lr, constant or constant_with_warmup", value = "cosine")
+        String lrSchedulerType,
+
+        @Setting(doc = "steps of linear warm-up; below 1: a part of all steps", value = "0")
+        double warmupSteps,
+
+        @Setting(doc = "part of all steps that warms up; warmup_steps wins", value = "0.03")
+        double warmupRatio,
+
+        @Setting(doc = "cosine_with_min_lr: the last learning rate, as a part of the peak", value = "0.1")
+        double minLrRate,
+
+        @Setting(doc = "log every this many steps", value = "10")
+        int loggingSteps,
+
+        @Setting(doc = "no, steps or epoch; no evaluation rows: no", value = "epoch")
+        String evalStrategy,
+
+        @Setting(doc = "evaluate every this many steps; 0: logging_steps", value = "0")
+        int evalSteps,
+
+        @Setting(doc = "no, steps or epoch", value = "steps")
+        String saveStrategy,
+
+        @Setting(doc = "save a checkpoint every this many steps", value = "100")
+        int saveSteps,
+
+        @Setting(doc = "checkpoints kept; 0: all", value = "2")
+        int saveTotalLimit,
+
+        @Setting(doc = "go on from a checkpoint directory, or 'latest'", aliases = "resume")
+        Optional<String> resumeFromCheckpoint,
+
+        @Setting(doc = "seed of order, initialisation and dropout", value = "42")
+        long seed) {
+    public TrainingSettings {
+        Check.that(perDeviceTrainBatchSize >= 1, "per_device_train_batch_size", perDeviceTrainBatchSize, "1 or more");
+        Check.that(
+                gradientAccumulationSteps >= 1, "gradient_accumulation_steps", gradientAccumulationSteps, "1 or more");
+        Check.that(microBatchTokens >= 0, "micro_batch_tokens", microBatchTokens, "0 or more");
+        Check.that(
+                numTrainEpochs > 0 && Double.isFinite(numTrainEpochs), "num_train_epochs", numTrainEpochs, "above 0");
+        Check.that(maxSteps == -1 || maxSteps >= 1, "max_steps", maxSteps, "-1 or at least 1");
+        Check.that(learningRate >= 0 && learningRate < 10, "learning_rate", learningRate, "from 0 to 10");
+        Check.that(weightDecay >= 0 && weightDecay < 1, "weight_decay", weightDecay, "from 0 to below 1");
+        Check.that(adamBeta1 >= 0 && adamBeta1 < 1, "adam_beta1", adamBeta1, "from 0 to below 1");
+        Check.that(adamBeta2 >= 0 && adamBeta2 < 1, "adam_beta2", adamBeta2, "from 0 to below 1");
+        Check.that(adamEpsilon > 0 && adamEpsilon < 1, "adam_epsilon", adamEpsilon, "above 0 and below 1");
+        Check.that(maxGradNorm >= 0 && Double.isFinite(maxGradNorm), "max_grad_norm", maxGradNorm, "0 or more");
+        Check.that(warmupSteps >= 0 && Double.isFinite(warmupSteps), "warmup_steps", warmupSteps, "0 or more");
+        Check.that(warmupRatio >= 0 && warmupRatio <= 1, "warmup_ratio", warmupRatio, "from 0 to 1");
+        Check.that(minLrRate >= 0 && minLrRate <= 1, "min_lr_rate", minLrRate, "from 0 to 1");
+        Check.that(loggingSteps >= 1, "logging_steps", loggingSteps, "1 or more");
+        Check.that(evalSteps >= 0, "eval_steps", evalSteps, "0 or more");
+        Check.that(saveSteps >= 1, "save_steps", saveSteps, "1 or more");
+        Check.that(saveTotalLimit >= 0, "save_total_limit", saveTotalLimit, "0 or more");
+    }
+
+    /// Rows of an optimizer step.
+    public int rowsPerStep() {
+        return perDeviceTrainBatchSize * gradientAccumulationSteps;
+    }
+}

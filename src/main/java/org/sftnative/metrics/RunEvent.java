@@ -1,0 +1,64 @@
+package org.sftnative.metrics;
+
+import java.nio.file.Path;
+import java.util.Map;
+
+/// What happens in a run, in order. The loop tells; whoever wants to know listens.
+public sealed interface RunEvent {
+    /// The run is about to take its first step.
+    ///
+    /// @param firstStep steps already done: 0, or where a resumed run goes on
+    /// @param totalSteps steps when the run ends
+    /// @param summary what was decided, each with its reason, in order: `precision` -> `fp32 (device cpu)`
+    record Started(long firstStep, long totalSteps, Map<String, String> summary) implements RunEvent {}
+
+    /// An optimizer step was taken. Sent after every step; loggers decide which to print.
+    ///
+    /// @param step steps done, from 1
+    /// @param totalSteps steps when the run ends
+    /// @param epoch rows seen / rows of an epoch
+    /// @param loss summed loss of the label tokens since the last logged step / their number
+    /// @param gradNorm norm of the gradient before clipping, of this step
+    /// @param learningRate rate that this step used
+    /// @param tokens real tokens since the last logged step
+    /// @param labelTokens trained positions since the last logged step
+    /// @param seconds wall time since the last logged step, evaluation and saving not counted
+    /// @param peakBytes most bytes in use so far: allocated on the device with CUDA, resident in the process on a CPU
+    /// @param logged whether this step is one of logging_steps; if not, the sums go on
+    record StepDone(
+            long step,
+            long totalSteps,
+            double epoch,
+            double loss,
+            double gradNorm,
+            double learningRate,
+            long tokens,
+            long labelTokens,
+            double seconds,
+            long peakBytes,
+            boolean logged)
+            implements RunEvent {
+        /// Real tokens a second since the last logged step.
+        public double tokensPerSecond() {
+            return seconds > 0 ? tokens / seconds : 0;
+        }
+    }
+
+    /// The evaluation rows were scored.
+    ///
+    /// @param loss summed loss / label tokens, over all evaluation rows
+    record Evaluated(long step, double epoch, double loss, long labelTokens, double seconds) implements RunEvent {}
+
+    /// A checkpoint is complete on disk.
+    record Saved(long step, Path directory, double seconds) implements RunEvent {}
+
+    /// Something that a person should read, though the run goes on.
+    record Warned(String message) implements RunEvent {}
+
+    /// The run ended well.
+    ///
+    /// @param tokens real tokens trained in this process
+    /// @param trainLoss summed loss / label tokens over all steps of this process
+    record Finished(long step, long tokens, double seconds, double trainLoss, long peakBytes, Path model)
+            implements RunEvent {}
+}

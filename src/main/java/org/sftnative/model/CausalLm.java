@@ -1,0 +1,27 @@
+package org.sftnative.model;
+
+import org.bytedeco.pytorch.Tensor;
+
+/// A trainable causal language model: weights and gradients in flat buffers, and the three things a training loop asks
+/// of it.
+/// `Llama` is the readable reference on libtorch autograd.
+public interface CausalLm {
+    LlamaConfig config();
+
+    /// The weights, and beside each the gradient that [#accumulate] adds to.
+    Parameters parameters();
+
+    /// Forward and backward of one micro-batch: adds the gradient of `loss(logits, targets) * scale` to the gradients.
+    ///
+    /// @param loss the objective over label rows, summed
+    /// @param scale 1 / (label tokens of the optimizer step)
+    /// @return the summed, unscaled loss: a scalar, fp32, on the device, detached
+    Tensor accumulate(PackedBatch batch, LossFunction loss, double scale);
+
+    /// The summed loss of a micro-batch without gradients: a scalar, fp32, on the device. Keeps no logits beyond a
+    /// chunk.
+    Tensor loss(PackedBatch batch, LossFunction loss);
+
+    /// Logits of the given positions of a batch, without gradients: (rows, V) fp32.
+    Tensor logits(PackedBatch batch, Tensor rows);
+}

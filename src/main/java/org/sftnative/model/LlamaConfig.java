@@ -1,0 +1,4 @@
+package org.sftnative.model;
+
+/// Placeholder replaced by the model room.
+public record LlamaConfig() {}
