@@ -1,6 +1,8 @@
 package org.sftnative.model;
 
+import org.bytedeco.pytorch.Device;
 import org.bytedeco.pytorch.Tensor;
+import org.sftnative.tensor.Tensors;
 
 /// A micro-batch on the device of the model. T tokens, N of them with a target.
 ///
@@ -10,6 +12,38 @@ import org.bytedeco.pytorch.Tensor;
 /// @param targets (N) int64: what they predict
 /// @param cuSeqlens (documents + 1) first position of each document, then T; on the host
 public record PackedBatch(Tensor inputIds, Tensor positions, Tensor labelRows, Tensor targets, int[] cuSeqlens) {
+    private static final int IGNORED = -100;
+
+    /// Puts a micro-batch on a device; the tensors belong to the scope around the call.
+    ///
+    /// @param inputIds (T)
+    /// @param targets (T) what each position predicts, -100 where nothing
+    /// @param cuSeqlens first position of each document, then T
+    public static PackedBatch of(int[] inputIds, int[] targets, int[] cuSeqlens, Device device) {
+        int[] positions = new int[inputIds.length];
+        int labelTokens = 0;
+        for (int target : targets) {
+            labelTokens += target != IGNORED ? 1 : 0;
+        }
+        int[] rows = new int[labelTokens];
+        int[] wanted = new int[labelTokens];
+        for (int d = 0, n = 0; d + 1 < cuSeqlens.length; d++) {
+            for (int t = cuSeqlens[d]; t < cuSeqlens[d + 1]; t++) {
+                positions[t] = t - cuSeqlens[d];
+                if (targets[t] != IGNORED) {
+                    rows[n] = t;
+                    wanted[n++] = targets[t];
+                }
+            }
+        }
+        return new PackedBatch(
+                Tensors.ofInts(inputIds, device),
+                Tensors.ofInts(positions, device),
+                Tensors.ofInts(rows, device),
+                Tensors.ofInts(wanted, device),
+                cuSeqlens);
+    }
+
     /// T, tokens of the batch.
     public int tokens() {
         return cuSeqlens[cuSeqlens.length - 1];

@@ -1,4 +1,144 @@
 package org.sftnative.model;
 
-/// Placeholder replaced by the model room.
-public final class Parameters {}
+import java.util.LinkedHashMap;
+import java.util.Map;
+import org.bytedeco.javacpp.PointerScope;
+import org.bytedeco.pytorch.Device;
+import org.bytedeco.pytorch.NoGradGuard;
+import org.bytedeco.pytorch.Tensor;
+import org.sftnative.InputException;
+import org.sftnative.tensor.Dtype;
+import org.sftnative.tensor.Scopes;
+import org.sftnative.tensor.Tensors;
+
+/// The weights of a model in one flat buffer, and, once training wants them, their gradients in another of the same layout.
+/// Each weight is a view with its Hugging Face name: an autograd leaf whose `.grad` is the view into the gradient buffer,
+/// so that backward passes add up in place.
+public final class Parameters implements AutoCloseable {
+    private final ParameterLayout layout;
+    private final Dtype dtype;
+    private final Device device;
+    private final Tensor weights;
+    private final Map<String, Tensor> leaves = new LinkedHashMap<>();
+    private Tensor gradients;
+
+    /// Allocates the weights, all zero.
+    ///
+    /// @param layout where each weight lies
+    /// @param dtype of the weights, and of their gradients
+    /// @param device where they live
+    public Parameters(ParameterLayout layout, Dtype dtype, Device device) {
+        this.layout = layout;
+        this.dtype = dtype;
+        this.device = device;
+        this.weights = Scopes.keep(() -> Tensors.zeros(dtype.scalarType(), device, layout.numel()));
+        layout.slots().values().forEach(slot -> leaves.put(slot.name(), Scopes.keep(() -> view(weights, slot)
+                .detach())));
+    }
+
+    public ParameterLayout layout() {
+        return layout;
+    }
+
+    public Dtype dtype() {
+        return dtype;
+    }
+
+    public Device device() {
+        return device;
+    }
+
+    /// The flat buffer of all weights: (layout.numel). It lives as long as this object.
+    public Tensor flatWeights() {
+        return weights;
+    }
+
+    /// The flat buffer of all gradients: (layout.numel), zero in the gaps.
+    ///
+    /// @throws IllegalStateException before [#enableGradients]
+    public Tensor flatGradients() {
+        if (gradients == null) {
+            throw new IllegalStateException("gradients are not enabled");
+        }
+        return gradients;
+    }
+
+    /// Allocates the gradients, all zero, and makes every weight an autograd leaf that adds to them. Does nothing the second
+    /// time.
+    public void enableGradients() {
+        if (gradients != null) {
+            return;
+        }
+        gradients = Scopes.keep(() -> Tensors.zeros(dtype.scalarType(), device, layout.numel()));
+        try (PointerScope _ = new PointerScope()) {
+            layout.slots().values().forEach(slot -> {
+                Tensor leaf = leaves.get(slot.name());
+                leaf.set_requires_grad(true);
+                leaf.mutable_grad().put(view(gradients, slot));
+            });
+        }
+    }
+
+    /// Sets every gradient to zero.
+    public void zeroGradients() {
+        try (PointerScope _ = new PointerScope();
+                NoGradGuard _ = new NoGradGuard()) {
+            flatGradients().zero_();
+        }
+    }
+
+    /// A weight by its Hugging Face name.
+    ///
+    /// @throws IllegalArgumentException if the model has no such weight
+    public Tensor weight(String name) {
+        Tensor leaf = leaves.get(name);
+        if (leaf == null) {
+            throw new IllegalArgumentException("the model has no weight '" + name + "'");
+        }
+        return leaf;
+    }
+
+    /// Whether the model has such a weight.
+    public boolean has(String name) {
+        return leaves.containsKey(name);
+    }
+
+    /// The gradient of a weight: a view into [#flatGradients], of the scope around the call.
+    public Tensor gradient(String name) {
+        return view(flatGradients(), slot(name));
+    }
+
+    /// Where a weight lies.
+    public ParameterLayout.Slot slot(String name) {
+        ParameterLayout.Slot slot = layout.slots().get(name);
+        if (slot == null) {
+            throw new IllegalArgumentException("the model has no weight '" + name + "'");
+        }
+        return slot;
+    }
+
+    /// The part of a flat buffer of this layout that belongs to a weight, in its shape.
+    public static Tensor view(Tensor flat, ParameterLayout.Slot slot) {
+        return flat.narrow(0, slot.offset(), slot.numel()).view(slot.shape());
+    }
+
+    /// Refuses a token id that the model has no embedding for.
+    ///
+    /// @throws InputException naming the id and the vocabulary
+    static void checkVocabulary(long id, int vocabSize) {
+        if (id < 0 || id >= vocabSize) {
+            throw new InputException("token id " + id + " is beyond the model's vocabulary of " + vocabSize
+                    + "\n  tokenizer and model are from different models");
+        }
+    }
+
+    @Override
+    public void close() {
+        leaves.values().forEach(Scopes::free);
+        leaves.clear();
+        Scopes.free(weights);
+        if (gradients != null) {
+            Scopes.free(gradients);
+        }
+    }
+}

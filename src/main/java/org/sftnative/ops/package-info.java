@@ -1,0 +1,2 @@
+/// The mathematics that is not a matrix product, on any device.
+package org.sftnative.ops;

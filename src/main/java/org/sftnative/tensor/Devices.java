@@ -1,0 +1,78 @@
+package org.sftnative.tensor;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.bytedeco.pytorch.Device;
+import org.bytedeco.pytorch.global.torch;
+import org.bytedeco.pytorch.global.torch.DeviceType;
+import org.bytedeco.pytorch.global.torch_cuda;
+import org.sftnative.InputException;
+
+/// Where tensors live: the CPU, or one CUDA device.
+public final class Devices {
+    private static final Device CPU = Scopes.keep(() -> new Device(DeviceType.CPU));
+
+    private Devices() {}
+
+    /// The CPU.
+    public static Device cpu() {
+        return CPU;
+    }
+
+    /// A device by name: `cpu`, `cuda`, `cuda:1`, or `auto`, which is CUDA where there is a card.
+    ///
+    /// @throws InputException if the name is none of these, or the card is not there
+    public static Device parse(String name) {
+        if (name.equals("cpu") || name.equals("auto") && !torch.cuda_is_available()) {
+            return CPU;
+        }
+        if (!name.matches("auto|cuda(:\\d{1,2})?")) {
+            throw new InputException("setting 'device' is '" + name + "', must be auto, cpu, cuda or cuda:N");
+        }
+        int index = name.contains(":") ? Integer.parseInt(name.substring(5)) : 0;
+        long cards = torch.hasCUDA() ? torch.getNumGPUs() : 0;
+        if (index >= cards) {
+            throw new InputException("device '" + name + "' is not there: libtorch sees " + cards + " CUDA devices\n"
+                    + "  use --device cpu, or run a build with -Pcuda on a machine with a card and its driver");
+        }
+        return Scopes.keep(() -> new Device(DeviceType.CUDA, (byte) index));
+    }
+
+    /// Whether a device is a CUDA card.
+    public static boolean isCuda(Device device) {
+        return device.is_cuda();
+    }
+
+    /// `cpu` or `cuda:0`.
+    public static String name(Device device) {
+        return isCuda(device) ? "cuda:" + device.index() : "cpu";
+    }
+
+    /// Most bytes in use so far: allocated on the device with CUDA, resident in this process on a CPU; 0 if unknown.
+    public static long peakBytes(Device device) {
+        if (isCuda(device)) {
+            return torch_cuda.getAllocator()
+                    .getDeviceStats(device.index())
+                    .allocated_bytes()
+                    .peak();
+        }
+        try {
+            for (String line : Files.readAllLines(Path.of("/proc/self/status"))) {
+                if (line.startsWith("VmHWM:")) {
+                    return Long.parseLong(line.replaceAll("\\D", "")) * 1024;
+                }
+            }
+        } catch (IOException notLinux) {
+            return 0;
+        }
+        return 0;
+    }
+
+    /// Waits until the device has done everything it was asked for.
+    public static void synchronize(Device device) {
+        if (isCuda(device)) {
+            torch.cuda_synchronize(device.index());
+        }
+    }
+}

@@ -1,0 +1,47 @@
+package org.sftnative.tensor;
+
+import java.util.function.Supplier;
+import org.bytedeco.javacpp.Pointer;
+import org.bytedeco.javacpp.PointerScope;
+
+/// Lifetimes of native objects. The rule of this program: whatever is made inside a `PointerScope` dies with it, unless it is
+/// handed on by [#yield] (to the scope outside) or [#keep] (to an owner that closes it).
+public final class Scopes {
+    private Scopes() {}
+
+    /// Runs work in a scope of its own and hands its result to the scope outside: every temporary dies here, at once, and not
+    /// at the end of the step.
+    public static <P extends Pointer> P yield(Supplier<P> work) {
+        PointerScope outside = PointerScope.getInnerScope();
+        try (PointerScope _ = new PointerScope()) {
+            P result = work.get();
+            if (outside == null) {
+                result.retainReference();
+            } else {
+                outside.attach(result);
+            }
+            return result;
+        }
+    }
+
+    /// Runs work whose native objects all die when it returns.
+    public static void run(Runnable work) {
+        try (PointerScope _ = new PointerScope()) {
+            work.run();
+        }
+    }
+
+    /// Runs work in a scope of its own and keeps its result alive past every scope, until [#free].
+    public static <P extends Pointer> P keep(Supplier<P> work) {
+        try (PointerScope _ = new PointerScope()) {
+            P result = work.get();
+            result.retainReference();
+            return result;
+        }
+    }
+
+    /// Gives up an object that [#keep] kept.
+    public static void free(Pointer kept) {
+        kept.releaseReference();
+    }
+}

@@ -1,0 +1,88 @@
+package org.sftnative.tensor;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import org.bytedeco.pytorch.Device;
+import org.bytedeco.pytorch.DeviceOptional;
+import org.bytedeco.pytorch.MemoryFormatOptional;
+import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.TensorOptions;
+import org.bytedeco.pytorch.global.torch;
+import org.bytedeco.pytorch.global.torch.ScalarType;
+
+/// Tensors from Java arrays and back. Every result belongs to the scope around the call.
+public final class Tensors {
+    private Tensors() {}
+
+    /// Options for a new tensor.
+    public static TensorOptions options(ScalarType type, Device device) {
+        return new TensorOptions(type).device(new DeviceOptional(device));
+    }
+
+    /// A new tensor whose values are whatever was there.
+    public static Tensor empty(ScalarType type, Device device, long... shape) {
+        return torch.empty(shape, options(type, device), new MemoryFormatOptional());
+    }
+
+    /// A new tensor of zeros.
+    public static Tensor zeros(ScalarType type, Device device, long... shape) {
+        return torch.zeros(shape, options(type, device));
+    }
+
+    /// (n) int64 on the device.
+    public static Tensor ofLongs(long[] values, Device device) {
+        Tensor host = empty(ScalarType.Long, Devices.cpu(), values.length);
+        MemorySegment.copy(values, 0, memory(host), ValueLayout.JAVA_LONG, 0, values.length);
+        return to(host, device);
+    }
+
+    /// (n) int64 on the device, from ints.
+    public static Tensor ofInts(int[] values, Device device) {
+        Tensor host = empty(ScalarType.Long, Devices.cpu(), values.length);
+        MemorySegment memory = memory(host);
+        for (int i = 0; i < values.length; i++) {
+            memory.setAtIndex(ValueLayout.JAVA_LONG, i, values[i]);
+        }
+        return to(host, device);
+    }
+
+    /// Fp32 of the given shape on the device.
+    public static Tensor ofFloats(float[] values, Device device, long... shape) {
+        Tensor host = empty(ScalarType.Float, Devices.cpu(), shape);
+        if (host.numel() != values.length) {
+            throw new IllegalArgumentException(values.length + " values for " + host.numel() + " elements");
+        }
+        MemorySegment.copy(values, 0, memory(host), ValueLayout.JAVA_FLOAT, 0, values.length);
+        return to(host, device);
+    }
+
+    /// The values of a tensor of any float type, in row-major order.
+    public static float[] floats(Tensor tensor) {
+        return floatsOf(tensor.detach().to(ScalarType.Float));
+    }
+
+    /// The values of an integer tensor, in row-major order.
+    public static long[] longs(Tensor tensor) {
+        Tensor host = to(tensor.detach().to(ScalarType.Long), Devices.cpu()).contiguous();
+        return memory(host).toArray(ValueLayout.JAVA_LONG);
+    }
+
+    /// The memory of a contiguous CPU tensor. It is valid while the tensor lives.
+    ///
+    /// @throws IllegalArgumentException if the tensor is not contiguous, or not on the CPU
+    public static MemorySegment memory(Tensor tensor) {
+        if (!tensor.is_cpu() || !tensor.is_contiguous()) {
+            throw new IllegalArgumentException("memory of a tensor that is not contiguous on the CPU");
+        }
+        return MemorySegment.ofAddress(tensor.data_ptr().address()).reinterpret(tensor.nbytes());
+    }
+
+    /// The tensor on a device: itself if it is there.
+    public static Tensor to(Tensor tensor, Device device) {
+        return tensor.to(device, tensor.scalar_type());
+    }
+
+    private static float[] floatsOf(Tensor tensor) {
+        return memory(to(tensor, Devices.cpu()).contiguous()).toArray(ValueLayout.JAVA_FLOAT);
+    }
+}
