@@ -21,7 +21,10 @@ IGNORED = -100
 def torch_on_one_thread():
     import torch
 
+    from transformers.utils import logging
+
     torch.set_num_threads(1)
+    logging.disable_progress_bar()
     return torch
 
 
