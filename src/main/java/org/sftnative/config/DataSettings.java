@@ -3,6 +3,7 @@ package org.sftnative.config;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
+import org.sftnative.InputException;
 
 /// Which rows, and what of them is trained.
 public record DataSettings(
@@ -28,6 +29,9 @@ public record DataSettings(
     public DataSettings {
         trainFile = List.copyOf(trainFile);
         Check.that(maxLength >= 2, "max_length", maxLength, "2 or more");
+        if (evalFile.isPresent() && evalFraction > 0) {
+            throw new InputException("eval_file and eval_fraction are both given\n  keep the one that you mean");
+        }
         Check.that(evalFraction >= 0 && evalFraction < 1, "eval_fraction", evalFraction, "from 0 to below 1");
     }
 }

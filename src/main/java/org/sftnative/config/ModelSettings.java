@@ -2,7 +2,7 @@ package org.sftnative.config;
 
 import java.nio.file.Path;
 
-/// Which model, and how it computes.
+/// Which model, and where and how it computes.
 public record ModelSettings(
         @Setting(
                 doc = "directory of the model: config.json, safetensors, tokenizer.json",
@@ -16,14 +16,11 @@ public record ModelSettings(
         @Setting(doc = "auto (cpu: fp32, cuda: bf16), fp32, bf16-autocast or bf16", value = "auto")
         PrecisionChoice precision,
 
-        @Setting(
-                doc = "recompute activations in the backward pass: less memory, about a third more time",
-                value = "false")
-        boolean gradientCheckpointing,
-
         @Setting(doc = "CPU threads; 0 means one for each core", value = "0")
         int threads) {
     public ModelSettings {
+        Check.that(
+                device.matches("auto|cpu|cuda(:\\d{1,3})?"), "device", "'" + device + "'", "auto, cpu, cuda or cuda:N");
         Check.that(threads >= 0, "threads", threads, "0 or more");
     }
 }

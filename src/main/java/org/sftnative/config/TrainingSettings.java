@@ -21,6 +21,11 @@ public record TrainingSettings(
         @Setting(doc = "tokens of a micro-batch, never splitting a row; 0: 4096", value = "0")
         int microBatchTokens,
 
+        @Setting(
+                doc = "recompute activations in the backward pass: less memory, about a third more time",
+                value = "false")
+        boolean gradientCheckpointing,
+
         @Setting(doc = "passes over the rows; fractions too", value = "3", aliases = "epochs")
         double numTrainEpochs,
 
@@ -41,12 +46,12 @@ public record TrainingSettings(
         double maxGradNorm,
 
         @Setting(doc = "linear, cosine, cosine_with_min_lr, constant or constant_with_warmup", value = "cosine")
-        String lrSchedulerType,
+        LrSchedulerType lrSchedulerType,
 
-        @Setting(doc = "steps of linear warm-up; below 1: a part of all steps", value = "0")
-        double warmupSteps,
+        @Setting(doc = "steps of linear warm-up; below 1: a part of all steps; wins over warmup_ratio")
+        Optional<Double> warmupSteps,
 
-        @Setting(doc = "part of all steps that warms up; warmup_steps wins", value = "0.03")
+        @Setting(doc = "part of all steps that warms up, unless warmup_steps is given", value = "0.03")
         double warmupRatio,
 
         @Setting(doc = "cosine_with_min_lr: the last learning rate, as a part of the peak", value = "0.1")
@@ -55,14 +60,17 @@ public record TrainingSettings(
         @Setting(doc = "log every this many steps", value = "10")
         int loggingSteps,
 
-        @Setting(doc = "no, steps or epoch; no evaluation rows: no", value = "epoch")
-        String evalStrategy,
+        @Setting(
+                doc = "no, steps or epoch; without evaluation rows nothing is evaluated",
+                value = "epoch",
+                aliases = "evaluation_strategy")
+        IntervalStrategy evalStrategy,
 
         @Setting(doc = "evaluate every this many steps; 0: logging_steps", value = "0")
         int evalSteps,
 
         @Setting(doc = "no, steps or epoch", value = "steps")
-        String saveStrategy,
+        IntervalStrategy saveStrategy,
 
         @Setting(doc = "save a checkpoint every this many steps", value = "100")
         int saveSteps,
@@ -89,13 +97,34 @@ public record TrainingSettings(
         Check.that(adamBeta2 >= 0 && adamBeta2 < 1, "adam_beta2", adamBeta2, "from 0 to below 1");
         Check.that(adamEpsilon > 0 && adamEpsilon < 1, "adam_epsilon", adamEpsilon, "above 0 and below 1");
         Check.that(maxGradNorm >= 0 && Double.isFinite(maxGradNorm), "max_grad_norm", maxGradNorm, "0 or more");
-        Check.that(warmupSteps >= 0 && Double.isFinite(warmupSteps), "warmup_steps", warmupSteps, "0 or more");
+        if (warmupSteps.isPresent()) {
+            double steps = warmupSteps.get();
+            // transformers would cut 1.5 to 1 without a word
+            Check.that(
+                    steps >= 0 && (steps < 1 || steps == Math.rint(steps)) && steps <= Integer.MAX_VALUE,
+                    "warmup_steps",
+                    steps,
+                    "a whole number of steps, or from 0 to below 1 for a part of all steps");
+        }
         Check.that(warmupRatio >= 0 && warmupRatio <= 1, "warmup_ratio", warmupRatio, "from 0 to 1");
         Check.that(minLrRate >= 0 && minLrRate <= 1, "min_lr_rate", minLrRate, "from 0 to 1");
         Check.that(loggingSteps >= 1, "logging_steps", loggingSteps, "1 or more");
         Check.that(evalSteps >= 0, "eval_steps", evalSteps, "0 or more");
         Check.that(saveSteps >= 1, "save_steps", saveSteps, "1 or more");
         Check.that(saveTotalLimit >= 0, "save_total_limit", saveTotalLimit, "0 or more");
+    }
+
+    /// Steps of linear warm-up in a run of `totalSteps`: `warmup_steps` if given, else `warmup_ratio` of the run,
+    /// a part of the run rounded up, as transformers' `TrainingArguments.get_warmup_steps` does.
+    public long warmupSteps(long totalSteps) {
+        double warmup = warmupSteps.orElse(warmupRatio);
+        boolean part = warmup < 1 || warmupSteps.isEmpty();
+        return part ? (long) Math.ceil(totalSteps * warmup) : (long) warmup;
+    }
+
+    /// Steps between evaluations when `eval_strategy` is `steps`.
+    public int evalEverySteps() {
+        return evalSteps == 0 ? loggingSteps : evalSteps;
     }
 
     /// Rows of an optimizer step.

@@ -23,7 +23,7 @@ public sealed interface RunEvent {
     /// @param tokens real tokens since the last logged step
     /// @param labelTokens trained positions since the last logged step
     /// @param seconds wall time since the last logged step, evaluation and saving not counted
-    /// @param peakBytes most bytes in use so far: allocated on the device with CUDA, resident in the process on a CPU
+    /// @param peakBytes most bytes in use so far: on the device with CUDA, resident in the process on a CPU
     /// @param logged whether this step is one of logging_steps; if not, the sums go on
     record StepDone(
             long step,
