@@ -2,24 +2,21 @@ package org.sftnative.model;
 
 import java.util.ArrayList;
 import java.util.List;
-import org.bytedeco.javacpp.PointerScope;
-import org.bytedeco.pytorch.AutoGradMode;
 import org.bytedeco.pytorch.BoolOptional;
-import org.bytedeco.pytorch.DoubleOptional;
 import org.bytedeco.pytorch.NoGradGuard;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.ScalarTypeOptional;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorArrayRefOptional;
 import org.bytedeco.pytorch.TensorOptional;
-import org.bytedeco.pytorch.TensorVector;
 import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.sftnative.tensor.Autocast;
 import org.sftnative.tensor.Scopes;
 import org.sftnative.tensor.Tensors;
 
-/// The reference model: LLaMA in plain calls on libtorch autograd. What the tests measure everything else against, and what
+/// The reference model: LLaMA in plain calls on libtorch autograd. What the tests measure everything else against, and
+/// what
 /// a researcher changes first.
 ///
 /// T tokens, N label rows, C hidden size, H query heads, K kv heads, D head size, F ffn size, V vocabulary.
@@ -183,7 +180,8 @@ public final class Llama implements CausalLm {
         return linear(name + "down_proj", gate.mul(linear(name + "up_proj", x)));
     }
 
-    /// Root-mean-square norm over the last axis: y = x / sqrt(mean(x^2) + eps) * w, the mean in fp32, the product in the
+    /// Root-mean-square norm over the last axis: y = x / sqrt(mean(x^2) + eps) * w, the mean in fp32, the product in
+    /// the
     /// dtype of x, as transformers' LlamaRMSNorm does. Source: arXiv 1910.07467, eq. 4.
     private Tensor norm(String weight, Tensor x) {
         Tensor wide = x.to(ScalarType.Float);

@@ -78,8 +78,8 @@ public record LlamaConfig(
     public static LlamaConfig of(JsonNode json) {
         String type = json.path("model_type").asString("");
         if (!MODEL_TYPES.contains(type)) {
-            throw new InputException("config.json: model_type is '" + type + "'\n  supported: "
-                    + String.join(", ", MODEL_TYPES));
+            throw new InputException(
+                    "config.json: model_type is '" + type + "'\n  supported: " + String.join(", ", MODEL_TYPES));
         }
         Fields f = new Fields(json);
         f.refuseUnless("hidden_act", "silu");
@@ -90,14 +90,16 @@ public record LlamaConfig(
         boolean slides = type.equals("qwen2") ? f.flag("use_sliding_window", false) : type.equals("mistral");
         int window = f.integer("sliding_window", 0);
         if (slides && window > 0 && window < max) {
-            throw new InputException("config.json: sliding_window " + window + " is shorter than max_position_embeddings "
-                    + max + ", which is not supported\n  set sliding_window to null to attend to whole documents");
+            throw new InputException(
+                    "config.json: sliding_window " + window + " is shorter than max_position_embeddings " + max
+                            + ", which is not supported\n  set sliding_window to null to attend to whole documents");
         }
         int headDim = f.integer("head_dim", hidden / Math.max(1, heads));
         boolean attentionBias = f.flag("attention_bias", false);
         List<Integer> eos = new ArrayList<>();
         JsonNode ids = json.path("eos_token_id");
-        (ids.isArray() ? ids.values() : List.of(ids)).stream().filter(JsonNode::isInt).forEach(n -> eos.add(n.asInt()));
+        (ids.isArray() ? ids.values() : List.of(ids))
+                .stream().filter(JsonNode::isInt).forEach(n -> eos.add(n.asInt()));
         JsonNode bos = json.path("bos_token_id");
         return new LlamaConfig(
                 type,
@@ -201,8 +203,7 @@ public record LlamaConfig(
                 case "default" -> new RopeScaling.Default();
                 case "linear" -> new RopeScaling.Linear(f.required("factor"));
                 case "dynamic" ->
-                    new RopeScaling.Dynamic(
-                            f.required("factor"), f.integer("original_max_position_embeddings", max));
+                    new RopeScaling.Dynamic(f.required("factor"), f.integer("original_max_position_embeddings", max));
                 case "llama3" ->
                     new RopeScaling.Llama3(
                             f.required("factor"),
@@ -210,8 +211,8 @@ public record LlamaConfig(
                             f.required("high_freq_factor"),
                             f.integer("original_max_position_embeddings"));
                 default ->
-                    throw new InputException("config.json: rope_type is '" + type
-                            + "'\n  supported: default, linear, dynamic, llama3");
+                    throw new InputException(
+                            "config.json: rope_type is '" + type + "'\n  supported: default, linear, dynamic, llama3");
             };
         }
 

@@ -17,8 +17,8 @@ record PackedAttention(int[] cuSeqlens) implements Attention {
         for (int d = 0; d < out.length; d++) {
             int start = cuSeqlens[d];
             int length = cuSeqlens[d + 1] - start;
-            out[d] = Scopes.yield(() ->
-                    causal(q.narrow(0, start, length), k.narrow(0, start, length), v.narrow(0, start, length)));
+            out[d] = Scopes.yield(
+                    () -> causal(q.narrow(0, start, length), k.narrow(0, start, length), v.narrow(0, start, length)));
         }
         return out.length == 1 ? out[0] : torch.cat(new TensorVector(out), 0);
     }

@@ -1,9 +1,9 @@
 package org.sftnative.model;
 
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.SequencedMap;
-import java.util.LinkedHashMap;
 
 /// Where each weight of a model lies in the flat buffers: those that weight decay touches first, then norms and biases.
 /// Tensors that one GEMM reads together (q, k, v; gate, up) lie side by side without a gap; every such group, and every

@@ -11,8 +11,10 @@ import org.sftnative.tensor.Dtype;
 import org.sftnative.tensor.Scopes;
 import org.sftnative.tensor.Tensors;
 
-/// The weights of a model in one flat buffer, and, once training wants them, their gradients in another of the same layout.
-/// Each weight is a view with its Hugging Face name: an autograd leaf whose `.grad` is the view into the gradient buffer,
+/// The weights of a model in one flat buffer, and, once training wants them, their gradients in another of the same
+/// layout.
+/// Each weight is a view with its Hugging Face name: an autograd leaf whose `.grad` is the view into the gradient
+/// buffer,
 /// so that backward passes add up in place.
 public final class Parameters implements AutoCloseable {
     private final ParameterLayout layout;
@@ -32,8 +34,10 @@ public final class Parameters implements AutoCloseable {
         this.dtype = dtype;
         this.device = device;
         this.weights = Scopes.keep(() -> Tensors.zeros(dtype.scalarType(), device, layout.numel()));
-        layout.slots().values().forEach(slot -> leaves.put(slot.name(), Scopes.keep(() -> view(weights, slot)
-                .detach())));
+        layout.slots()
+                .values()
+                .forEach(slot -> leaves.put(
+                        slot.name(), Scopes.keep(() -> view(weights, slot).detach())));
     }
 
     public ParameterLayout layout() {
@@ -63,7 +67,8 @@ public final class Parameters implements AutoCloseable {
         return gradients;
     }
 
-    /// Allocates the gradients, all zero, and makes every weight an autograd leaf that adds to them. Does nothing the second
+    /// Allocates the gradients, all zero, and makes every weight an autograd leaf that adds to them. Does nothing the
+    /// second
     /// time.
     public void enableGradients() {
         if (gradients != null) {

@@ -23,8 +23,7 @@ public record Rope(double theta, int headDim, RopeScaling scaling) {
         /// Rotates heads: x (T, heads, D) -> (T, heads, D).
         public Tensor rotate(Tensor x) {
             long half = x.size(2) / 2;
-            Tensor rotated = torch.cat(
-                    new TensorVector(x.narrow(2, half, half).neg(), x.narrow(2, 0, half)), 2);
+            Tensor rotated = torch.cat(new TensorVector(x.narrow(2, half, half).neg(), x.narrow(2, 0, half)), 2);
             return x.mul(cos).add(rotated.mul(sin));
         }
     }

@@ -10,6 +10,7 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.sftnative.ops.AdamWUpdate;
 import org.sftnative.ops.Ops;
 import org.sftnative.tensor.Scopes;
+import org.sftnative.tensor.Tensors;
 
 /// AdamW over a flat buffer: the first `decayed` elements with weight decay, the rest without. bf16 weights have fp32
 /// masters here, so that updates smaller than a bf16 step are not lost.
@@ -34,7 +35,7 @@ public final class AdamWOptimizer implements AutoCloseable {
         this.gradients = gradients;
         this.decayed = decayed;
         this.defaults = defaults;
-        boolean masters = weights.scalar_type() != ScalarType.Float;
+        boolean masters = !Tensors.is(weights, ScalarType.Float);
         this.master = masters ? Scopes.keep(() -> weights.detach().to(ScalarType.Float)) : weights;
         this.m = Scopes.keep(() -> master.detach().new_zeros(master.numel()));
         this.v = Scopes.keep(() -> master.detach().new_zeros(master.numel()));
@@ -88,7 +89,8 @@ public final class AdamWOptimizer implements AutoCloseable {
                 update);
     }
 
-    /// Everything besides the weights that the next step depends on, by name: what a checkpoint keeps. The tensors are the
+    /// Everything besides the weights that the next step depends on, by name: what a checkpoint keeps. The tensors are
+    /// the
     /// live ones: copy into them to restore, then [#restored].
     public SequencedMap<String, Tensor> state() {
         SequencedMap<String, Tensor> state = new LinkedHashMap<>();

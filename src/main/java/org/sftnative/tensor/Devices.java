@@ -52,7 +52,8 @@ public final class Devices {
     /// Most bytes in use so far: allocated on the device with CUDA, resident in this process on a CPU; 0 if unknown.
     public static long peakBytes(Device device) {
         if (isCuda(device)) {
-            return torch_cuda.getAllocator()
+            return torch_cuda
+                    .getAllocator()
                     .getDeviceStats(device.index())
                     .allocated_bytes()
                     .peak();

@@ -74,7 +74,15 @@ public final class Tensors {
         if (!tensor.is_cpu() || !tensor.is_contiguous()) {
             throw new IllegalArgumentException("memory of a tensor that is not contiguous on the CPU");
         }
+        if (tensor.numel() == 0) {
+            return MemorySegment.NULL; // libtorch gives an empty tensor no address
+        }
         return MemorySegment.ofAddress(tensor.data_ptr().address()).reinterpret(tensor.nbytes());
+    }
+
+    /// Whether a tensor has an element type. (The presets make a new object of every answer: `==` is never true.)
+    public static boolean is(Tensor tensor, ScalarType type) {
+        return tensor.scalar_type().value == type.value;
     }
 
     /// The tensor on a device: itself if it is there.

@@ -1,0 +1,2 @@
+/// Text from a model: sampling over a KV cache.
+package org.sftnative.generate;
