@@ -1,0 +1,181 @@
+package org.sftnative.cli;
+
+import java.io.PrintStream;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import org.sftnative.InputException;
+import org.sftnative.config.EvalSettings;
+import org.sftnative.config.GenerateSettings;
+import org.sftnative.config.InitSettings;
+import org.sftnative.config.ResolvedSettings;
+import org.sftnative.config.RunSettings;
+import org.sftnative.config.SettingValue;
+import org.sftnative.config.SettingsFile;
+import org.sftnative.config.SettingsPrinter;
+import org.sftnative.config.SettingsSchema;
+import org.sftnative.metrics.ConsoleProgress;
+import org.sftnative.metrics.MetricsFile;
+import org.sftnative.metrics.RunListener;
+import org.sftnative.metrics.Units;
+import picocli.CommandLine;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.ParseResult;
+
+/// The command line without the process around it: arguments in, text and an exit status out.
+/// Status 0: done. 1: failed. 2: the user's input is wrong.
+public final class CommandLineProgram {
+    /// Done.
+    public static final int OK = 0;
+    /// The program or the machine failed.
+    public static final int FAILED = 1;
+    /// The user's input is wrong; the message says what and where.
+    public static final int BAD_INPUT = 2;
+
+    static final SettingsSchema<RunSettings> TRAIN = SettingsSchema.of(RunSettings.class);
+    static final SettingsSchema<EvalSettings> EVAL = SettingsSchema.of(EvalSettings.class);
+    static final SettingsSchema<GenerateSettings> GENERATE = SettingsSchema.of(GenerateSettings.class);
+    static final SettingsSchema<InitSettings> INIT = SettingsSchema.of(InitSettings.class);
+
+    private final Work work;
+    private final PrintStream out;
+    private final PrintStream err;
+    private final boolean terminal;
+
+    /// @param terminal whether `out` is a terminal, for the progress line
+    public CommandLineProgram(Work work, PrintStream out, PrintStream err, boolean terminal) {
+        this.work = work;
+        this.out = out;
+        this.err = err;
+        this.terminal = terminal;
+    }
+
+    /// Runs one command line; never throws.
+    ///
+    /// @return the exit status
+    public int run(String... typed) {
+        boolean stacktrace = Arrays.asList(typed).contains("--stacktrace");
+        try {
+            List<String> args = Arguments.prepare(typed);
+            if (!args.isEmpty() && args.getFirst().equals("help")) {
+                args = args.size() == 1 ? List.of("--help") : List.of(args.get(1), "--help");
+            }
+            CommandLine commands = Commands.build();
+            return execute(commands, commands.parseArgs(args.toArray(String[]::new)));
+        } catch (ParameterException e) {
+            return report(new InputException(ParseErrors.message(e), e), stacktrace);
+        } catch (Throwable e) {
+            return report(e, stacktrace);
+        } finally {
+            out.flush();
+        }
+    }
+
+    private int execute(CommandLine root, ParseResult result) throws Exception {
+        ParseResult command = result.hasSubcommand() ? result.subcommand() : result;
+        if (command.hasMatchedOption("--help")) {
+            out.print(Commands.usage(command.commandSpec().commandLine()));
+            return OK;
+        }
+        if (result.hasMatchedOption("--version") || command.hasMatchedOption("--version")) {
+            out.print(Version.ofThisBuild());
+            return OK;
+        }
+        if (!result.hasSubcommand()) {
+            err.print(Commands.usage(root));
+            return BAD_INPUT;
+        }
+        switch (command.commandSpec().name()) {
+            case "train" -> train(command);
+            case "eval" -> eval(bind(EVAL, command));
+            case "generate" -> {
+                work.generate(bind(GENERATE, command), text -> {
+                    out.print(text);
+                    out.flush();
+                });
+                out.println();
+            }
+            case "init" -> out.println(work.init(bind(INIT, command)));
+            case "info" ->
+                out.println(work.info(Path.of(Arguments.value(command.matchedPositionalValue(0, ""))))
+                        .stripTrailing());
+            case "docs" -> out.print(docs());
+            default -> throw new IllegalStateException(command.commandSpec().name());
+        }
+        return OK;
+    }
+
+    private void train(ParseResult command) throws Exception {
+        String config = Arguments.value(command.matchedOptionValue("--config", ""));
+        List<SettingValue> file = config.isEmpty() ? List.of() : SettingsFile.read(Path.of(config));
+        ResolvedSettings resolved = TRAIN.resolve(file, SettingsOptions.given(TRAIN, command));
+        if (command.hasMatchedOption("--print-config")) {
+            if (TRAIN.missing(resolved).isEmpty()) {
+                TRAIN.bind(resolved); // what is printed as ready to run is checked as if it were run
+            }
+            out.print(SettingsPrinter.yaml(TRAIN, resolved));
+            return;
+        }
+        RunSettings settings = TRAIN.bind(resolved);
+        try (RunListener console = new ConsoleProgress(out, terminal, System::nanoTime);
+                RunListener metrics = new MetricsFile(
+                        settings.training().outputDir().resolve("metrics.jsonl"),
+                        problem -> err.println("warning: " + problem))) {
+            work.train(settings, List.of(console, metrics));
+        }
+    }
+
+    private void eval(EvalSettings settings) throws Exception {
+        Work.Score score = work.eval(settings);
+        out.printf(
+                "loss %.6f  perplexity %.4f  %d label tokens  %d rows  %s%n",
+                score.loss(),
+                Math.exp(score.loss()),
+                score.labelTokens(),
+                score.rows(),
+                Units.duration(score.seconds()));
+    }
+
+    private static <R extends Record> R bind(SettingsSchema<R> schema, ParseResult command) {
+        return schema.bind(schema.resolve(SettingsOptions.given(schema, command)));
+    }
+
+    /// docs/SETTINGS.md.
+    static String docs() {
+        StringBuilder out = new StringBuilder("""
+                # Settings
+
+                Made by `scripts/sft docs > docs/SETTINGS.md`; a test holds it to the code.
+
+                A setting is a line of `--config run.yaml` (`learning_rate: 2e-5`) or a flag (`--learning-rate 2e-5`); \
+                flags win.
+                Names are transformers' and TRL's. On and off: `--shuffle`, `--no-shuffle`. \
+                `train --print-config` prints what a run would use.
+                """);
+        out.append("\n## train\n").append(SettingsPrinter.markdown(TRAIN));
+        out.append("\n## eval\n").append(SettingsPrinter.markdown(EVAL));
+        out.append("\n## generate\n").append(SettingsPrinter.markdown(GENERATE));
+        out.append("\n## init\n").append(SettingsPrinter.markdown(INIT));
+        return out.toString();
+    }
+
+    private int report(Throwable error, boolean stacktrace) {
+        if (stacktrace) {
+            error.printStackTrace(err);
+        }
+        if (error instanceof InputException) {
+            err.println("error: " + error.getMessage());
+            return BAD_INPUT;
+        }
+        // libtorch's messages go on for a screen; the first line says it
+        String message = error.getMessage() == null
+                ? ""
+                : error.getMessage().lines().findFirst().orElse("");
+        err.println("error: " + (message.isBlank() ? "" : message + " ") + "("
+                + error.getClass().getName() + ")");
+        if (!stacktrace) {
+            err.println("  this is not about your input; --stacktrace shows where it happened");
+        }
+        return FAILED;
+    }
+}

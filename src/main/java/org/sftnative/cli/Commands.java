@@ -1,0 +1,148 @@
+package org.sftnative.cli;
+
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.sftnative.config.SettingsSchema;
+import picocli.CommandLine;
+import picocli.CommandLine.Help;
+import picocli.CommandLine.Model.ArgSpec;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Model.OptionSpec;
+import picocli.CommandLine.Model.PositionalParamSpec;
+
+/// The commands' names, options and help texts.
+final class Commands {
+    private static final int WIDTH = 110;
+
+    private Commands() {}
+
+    static CommandLine build() {
+        CommandSpec root = CommandSpec.create().name("sft-native");
+        root.usageMessage()
+                .description("Supervised fine-tuning of LLaMA-family models.", "")
+                .synopsisSubcommandLabel("COMMAND")
+                .commandListHeading("%nCommands:%n")
+                .footer("", "Each command has its own --help. Exit status: 0 done, 1 failed, 2 the input is wrong.");
+        common(root);
+        OptionSpec config = OptionSpec.builder("--config")
+                .paramLabel("FILE")
+                .type(String.class)
+                .description("YAML file of settings: names as below with _ for -; flags win")
+                .build();
+        OptionSpec printConfig = OptionSpec.builder("--print-config")
+                .description("print the settings that a run would use, as YAML that --config takes back, and stop")
+                .build();
+        add(
+                root,
+                "train",
+                "Fine-tune a model on instruction rows.",
+                "sft-native train --model models/base --train-file rows.json --output-dir out",
+                List.of(config, printConfig),
+                CommandLineProgram.TRAIN);
+        add(
+                root,
+                "eval",
+                "Score rows: mean loss of their label tokens.",
+                "sft-native eval --model out --eval-file held-out.json",
+                List.of(),
+                CommandLineProgram.EVAL);
+        add(
+                root,
+                "generate",
+                "Let a model answer.",
+                "sft-native generate --model out --instruction \"Name three primary colours.\"",
+                List.of(),
+                CommandLineProgram.GENERATE);
+        add(
+                root,
+                "init",
+                "Make a model with random weights.",
+                "sft-native init --config small.yaml --tokenizer models/base --output-dir models/small",
+                List.of(),
+                CommandLineProgram.INIT);
+        CommandSpec info = command(
+                "info", "Shape, parameter count and training memory of a model.", "sft-native info models/base");
+        info.addPositional(PositionalParamSpec.builder()
+                .paramLabel("MODEL")
+                .type(String.class)
+                .required(true)
+                .arity("1")
+                .index("0")
+                .description("directory of the model")
+                .build());
+        root.addSubcommand("info", info);
+        CommandSpec docs = command("docs", "Print docs/SETTINGS.md.", "sft-native docs > docs/SETTINGS.md");
+        docs.usageMessage().hidden(true);
+        root.addSubcommand("docs", docs);
+        return new CommandLine(root)
+                .setExpandAtFiles(false) // a prompt may start with @
+                .setUnmatchedOptionsAllowedAsOptionParameters(false);
+    }
+
+    static String usage(CommandLine command) {
+        return command.getUsageMessage(Help.Ansi.OFF);
+    }
+
+    private static void add(
+            CommandSpec root, String name, String doc, String example, List<OptionSpec> own, SettingsSchema<?> schema) {
+        CommandSpec command = command(name, doc, example);
+        own.forEach(command::addOption);
+        List<OptionSpec> settings = SettingsOptions.of(schema);
+        Map<String, List<OptionSpec>> groups = new LinkedHashMap<>();
+        for (int i = 0; i < settings.size(); i++) {
+            command.addOption(settings.get(i));
+            groups.computeIfAbsent(schema.fields().get(i).group(), _ -> new ArrayList<>())
+                    .add(settings.get(i));
+        }
+        command.usageMessage().sectionMap().put(CommandLine.Model.UsageMessageSpec.SECTION_KEY_OPTION_LIST, help -> {
+            List<OptionSpec> others = new ArrayList<>(command.options());
+            others.removeAll(settings);
+            StringBuilder text = new StringBuilder(list(help, others));
+            groups.forEach((group, options) ->
+                    text.append("\n").append(group).append(":\n").append(list(help, options)));
+            return text.toString();
+        });
+        root.addSubcommand(name, command);
+    }
+
+    private static String list(Help help, List<OptionSpec> options) {
+        Help.IParamLabelRenderer labels = help.createDefaultParamLabelRenderer();
+        Help.IParamLabelRenderer ours = new Help.IParamLabelRenderer() {
+            @Override
+            public Help.Ansi.Text renderParameterLabel(ArgSpec arg, Help.Ansi ansi, List<Help.Ansi.IStyle> styles) {
+                boolean isSwitch = arg instanceof OptionSpec option && option.negatable();
+                return isSwitch ? ansi.text("") : labels.renderParameterLabel(arg, ansi, styles);
+            }
+
+            @Override
+            public String separator() {
+                return labels.separator();
+            }
+        };
+        return help.optionListExcludingGroups(options, help.createDefaultLayout(), null, ours);
+    }
+
+    private static CommandSpec command(String name, String doc, String example) {
+        CommandSpec command = CommandSpec.create().name(name);
+        command.usageMessage().description(doc, "", "Example: " + example, "").abbreviateSynopsis(true);
+        common(command);
+        return command;
+    }
+
+    private static void common(CommandSpec command) {
+        command.usageMessage().width(WIDTH).sortOptions(false);
+        command.addOption(OptionSpec.builder("-h", "--help")
+                .usageHelp(true)
+                .description("show this help and stop")
+                .build());
+        command.addOption(OptionSpec.builder("-V", "--version")
+                .versionHelp(true)
+                .description("print versions (program, commit, libtorch, Java) and stop")
+                .build());
+        command.addOption(OptionSpec.builder("--stacktrace")
+                .description("show where an error happened")
+                .build());
+    }
+}

@@ -1,0 +1,20 @@
+package org.sftnative.cli;
+
+import java.io.FileDescriptor;
+import java.io.FileOutputStream;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+
+/// The program. The only class that exits.
+public final class Main {
+    private Main() {}
+
+    /// See `sft-native --help`.
+    public static void main(String[] args) {
+        // UTF-8 whatever the locale: a model's Chinese answer is not a row of question marks in a container
+        PrintStream out = new PrintStream(new FileOutputStream(FileDescriptor.out), true, StandardCharsets.UTF_8);
+        PrintStream err = new PrintStream(new FileOutputStream(FileDescriptor.err), true, StandardCharsets.UTF_8);
+        boolean terminal = System.console() != null && System.console().isTerminal();
+        System.exit(new CommandLineProgram(new Rooms(), out, err, terminal).run(args));
+    }
+}

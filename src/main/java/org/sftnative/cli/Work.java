@@ -1,0 +1,35 @@
+package org.sftnative.cli;
+
+import java.nio.file.Path;
+import java.util.List;
+import java.util.function.Consumer;
+import org.sftnative.config.EvalSettings;
+import org.sftnative.config.GenerateSettings;
+import org.sftnative.config.InitSettings;
+import org.sftnative.config.RunSettings;
+import org.sftnative.metrics.RunListener;
+
+/// What the commands call: the command line parses and prints, the rooms behind this do the work. Every method may
+/// throw `InputException` for what the user got wrong; everything else is a failure of the program or the machine.
+public interface Work {
+    /// Trains, telling the listeners; they stay open, whoever made them closes them.
+    void train(RunSettings settings, List<RunListener> listeners) throws Exception;
+
+    /// Scores rows.
+    Score eval(EvalSettings settings) throws Exception;
+
+    /// Generates one answer; `text` gets it piece by piece, as it comes.
+    void generate(GenerateSettings settings, Consumer<String> text) throws Exception;
+
+    /// Makes a model with random weights; returns what it is in one line.
+    String init(InitSettings settings) throws Exception;
+
+    /// What is known of a model directory, without loading its weights: lines of text.
+    String info(Path model) throws Exception;
+
+    /// The loss over the label tokens of all rows.
+    ///
+    /// @param loss summed loss / label tokens
+    /// @param seconds wall time of the scoring, loading not counted
+    record Score(double loss, long labelTokens, long rows, double seconds) {}
+}
