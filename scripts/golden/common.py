@@ -40,6 +40,18 @@ def write_json(path, value):
     path.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
 
+def write_json_compact(path, value):
+    """One line for each entry of a list, not one for each number."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    parts = []
+    for key, v in value.items():
+        text = json.dumps(v, ensure_ascii=False)
+        if isinstance(v, list):
+            text = "[\n    " + ",\n    ".join(json.dumps(e, ensure_ascii=False) for e in v) + "\n  ]"
+        parts.append(f"  {json.dumps(key)}: {text}")
+    path.write_text("{\n" + ",\n".join(parts) + "\n}\n", encoding="utf-8")
+
+
 def read_rows(path=ROWS, count=None):
     """Rows of a JSON array or of JSON Lines, the first `count` of them."""
     content = Path(path).read_text(encoding="utf-8")
@@ -65,3 +77,38 @@ def encode(tokenizer, row, loss, max_length=512):
         ids = before + after
         labels = [IGNORED] * len(before) + after
     return ids[:max_length], labels[:max_length]
+
+
+def mean_loss(model, documents):
+    """Loss over all label tokens of all documents divided by their number, each document alone and unpadded."""
+    import torch
+
+    total, count = 0.0, 0
+    with torch.no_grad():
+        for ids, labels in documents:
+            logits = model(input_ids=torch.tensor([ids]), use_cache=False).logits[0].float()
+            target = torch.tensor(labels)[1:]
+            total += torch.nn.functional.cross_entropy(logits[:-1], target, ignore_index=IGNORED, reduction="sum").item()
+            count += int((target != IGNORED).sum())
+    return total / count
+
+
+def greedy(model, tokenizer, rows, new_tokens):
+    """Greedy continuations of the rows' prompts, and by how much the best logit led the second at its closest."""
+    import torch
+
+    made = []
+    for row in rows:
+        prompt = tokenizer(alpaca_prompt(row))["input_ids"]
+        out = model.generate(
+            torch.tensor([prompt]),
+            attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
+            max_new_tokens=new_tokens,
+            do_sample=False,
+            pad_token_id=0,
+            return_dict_in_generate=True,
+            output_logits=True,
+        )
+        margin = min(float(top[0] - top[1]) for top in (step[0].float().topk(2).values for step in out.logits))
+        made.append({"prompt_ids": prompt, "new_ids": out.sequences[0, len(prompt) :].tolist(), "smallest_margin": margin})
+    return made
