@@ -11,6 +11,9 @@ public interface CausalLm {
     /// The weights, and beside each the gradient that [#accumulate] adds to.
     Parameters parameters();
 
+    /// Forgets the gradients: the next [#accumulate] is the first of a step.
+    void startStep();
+
     /// Forward and backward of one micro-batch: adds the gradient of `loss(logits, targets) * scale` to the gradients.
     ///
     /// @param loss the objective over label rows, summed

@@ -55,6 +55,12 @@ public final class Llama implements CausalLm {
     }
 
     @Override
+    public void startStep() {
+        parameters.enableGradients();
+        parameters.zeroGradients();
+    }
+
+    @Override
     public Tensor accumulate(PackedBatch batch, LossFunction loss, double scale) {
         parameters.enableGradients();
         if (batch.labelTokens() == 0) {

@@ -30,6 +30,11 @@ public final class Aten {
         return stack;
     }
 
+    /// Result `i` of a call as a tensor that owns its memory. (`toTensor` alone is a view into the vector of results.)
+    public static Tensor tensor(IValueVector results, long i) {
+        return new Tensor(results.get(i).toTensor());
+    }
+
     public static IValue of(Tensor tensor) {
         return new IValue(tensor);
     }

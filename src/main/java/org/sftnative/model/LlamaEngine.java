@@ -1,0 +1,398 @@
+package org.sftnative.model;
+
+import java.util.Collections;
+import java.util.List;
+import org.bytedeco.pytorch.AutoGradMode;
+import org.bytedeco.pytorch.NoGradGuard;
+import org.bytedeco.pytorch.Scalar;
+import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.global.torch;
+import org.bytedeco.pytorch.global.torch.ScalarType;
+import org.sftnative.ops.Ops;
+import org.sftnative.ops.Ops.AttentionState;
+import org.sftnative.ops.Ops.Documents;
+import org.sftnative.ops.Ops.Heads;
+import org.sftnative.tensor.Scopes;
+import org.sftnative.tensor.Tensors;
+
+/// LLaMA with forward and backward written out over [Ops]: no autograd, no allocation beside the planned buffers and
+/// what
+/// attention returns. One matrix product for q, k, v and one for gate, up; gradients of weights are written by the
+/// first
+/// micro-batch of a step and added to inside the products of the others; the last block's output projection and MLP,
+/// the
+/// last norm and the head run on the rows that are wanted only.
+///
+/// T tokens, N wanted rows, C hidden, H query heads, K kv heads, D head size, Q = H * D, R = K * D, F ffn, V
+/// vocabulary.
+public final class LlamaEngine implements CausalLm, AutoCloseable {
+    /// Elements of the logits that exist at one time.
+    private static final long CHUNK_ELEMENTS = 1L << 23;
+
+    private final LlamaConfig config;
+    private final Parameters parameters;
+    private final Ops ops;
+    private final List<Recompute> policies;
+    private final Heads heads;
+    private final FusedWeights weights;
+    private EngineBuffers buffers;
+    private boolean fresh = true;
+
+    /// An engine over weights that it does not own.
+    ///
+    /// @param recompute what every block keeps
+    public LlamaEngine(LlamaConfig config, Parameters parameters, Ops ops, Recompute recompute) {
+        this.config = config;
+        this.parameters = parameters;
+        this.ops = ops;
+        this.policies = Collections.nCopies(config.nLayer(), recompute);
+        this.heads = new Heads(config.nHead(), config.nKvHead(), config.headDim());
+        this.weights = new FusedWeights(config, parameters);
+        parameters.enableGradients();
+    }
+
+    @Override
+    public LlamaConfig config() {
+        return config;
+    }
+
+    @Override
+    public Parameters parameters() {
+        return parameters;
+    }
+
+    @Override
+    public void startStep() {
+        fresh = true; // the first micro-batch writes every matrix's gradient; the rest is small, and zeroed
+    }
+
+    @Override
+    public Tensor accumulate(PackedBatch batch, LossFunction loss, double scale) {
+        if (batch.labelTokens() == 0) {
+            return Tensors.zeros(ScalarType.Float, parameters.device());
+        }
+        return Scopes.yield(() -> {
+            try (NoGradGuard _ = new NoGradGuard()) {
+                if (fresh) {
+                    weights.zeroWhatIsAddedTo();
+                }
+                Pass pass = new Pass(batch, batch.labelRows());
+                Tensor normed = pass.forward();
+                Tensor sum = headBackward(pass, normed, batch, loss, scale);
+                pass.backward();
+                fresh = false;
+                return sum;
+            }
+        });
+    }
+
+    @Override
+    public Tensor loss(PackedBatch batch, LossFunction loss) {
+        return Scopes.yield(() -> {
+            try (NoGradGuard _ = new NoGradGuard()) {
+                Tensor sum = Tensors.zeros(ScalarType.Float, parameters.device());
+                if (batch.labelTokens() > 0) {
+                    Tensor normed = new Pass(batch, batch.labelRows()).forward();
+                    chunks(
+                            normed,
+                            (rows, from, n) -> sum.add_(loss.sum(
+                                    logitsOf(rows).to(ScalarType.Float),
+                                    batch.targets().narrow(0, from, n))));
+                }
+                return sum;
+            }
+        });
+    }
+
+    @Override
+    public Tensor logits(PackedBatch batch, Tensor rows) {
+        return Scopes.yield(() -> {
+            try (NoGradGuard _ = new NoGradGuard()) {
+                Tensor normed = new Pass(batch, rows).forward();
+                return torch.mm(normed, weights.head.t()).to(ScalarType.Float);
+            }
+        });
+    }
+
+    /// Bytes of this engine's buffers; 0 before the first micro-batch.
+    public long bufferBytes() {
+        return buffers == null ? 0 : buffers.bytes();
+    }
+
+    private interface Chunk {
+        void run(Tensor rows, long from, long n);
+    }
+
+    /// Runs work over chunks of rows (N, C), each in a scope of its own.
+    private void chunks(Tensor rows, Chunk work) {
+        long size = buffers.logits().size(0);
+        for (long from = 0; from < rows.size(0); from += size) {
+            long n = Math.min(size, rows.size(0) - from);
+            long at = from;
+            Scopes.run(() -> work.run(rows.narrow(0, at, n), at, n));
+        }
+    }
+
+    private Tensor logitsOf(Tensor rows) {
+        Tensor logits = buffers.logits().narrow(0, 0, rows.size(0));
+        return torch.mm_out(logits, rows, weights.head.t());
+    }
+
+    /// Loss, and backward through the head, a chunk at a time; leaves the gradient of `normed` in dNormed.
+    private Tensor headBackward(Pass pass, Tensor normed, PackedBatch batch, LossFunction loss, double scale) {
+        Tensor sum = Tensors.zeros(ScalarType.Float, parameters.device());
+        HeadGradient gradient = new HeadGradient(weights, fresh);
+        chunks(normed, (rows, from, n) -> {
+            Tensor logits = logitsOf(rows);
+            Tensor targets = batch.targets().narrow(0, from, n);
+            sum.add_(
+                    loss instanceof CrossEntropy
+                            ? ops.crossEntropy(logits, targets, scale)
+                            : byAutograd(loss, logits, targets, scale));
+            torch.mm_out(buffers.dNormed().narrow(0, from, n), logits, weights.head);
+            gradient.add(logits, rows);
+        });
+        gradient.finish();
+        return sum;
+    }
+
+    /// Any other objective: its gradient comes from autograd, over one chunk of logits.
+    private static Tensor byAutograd(LossFunction loss, Tensor logits, Tensor targets, double scale) {
+        try (AutoGradMode _ = new AutoGradMode(true)) {
+            Tensor leaf = logits.to(ScalarType.Float).detach().clone().set_requires_grad(true);
+            Tensor sum = loss.sum(leaf, targets);
+            sum.mul(new Scalar(scale)).backward();
+            logits.copy_(leaf.grad());
+            return sum.detach();
+        }
+    }
+
+    private EngineBuffers buffersFor(int tokens) {
+        if (buffers == null || buffers.tokens() < tokens) {
+            close();
+            long chunk = Math.max(64, CHUNK_ELEMENTS / config.vocabSize());
+            buffers = new EngineBuffers(
+                    config, policies, parameters.dtype().scalarType(), parameters.device(), tokens, (int)
+                            Math.min(chunk, tokens));
+        }
+        return buffers;
+    }
+
+    @Override
+    public void close() {
+        if (buffers != null) {
+            buffers.close();
+            buffers = null;
+        }
+    }
+
+    /// One micro-batch through the blocks and back.
+    private final class Pass {
+        private final Documents documents;
+        private final long tokens;
+        private final Tensor wanted;
+        private final Tensor ids;
+        private final Rope.Table rope;
+        private final EngineBuffers b;
+        private final AttentionState[] attention = new AttentionState[config.nLayer()];
+        private final int last = config.nLayer() - 1;
+        private Tensor wantedOut;
+        private Tensor lastRows;
+        private Tensor lastRstd;
+
+        /// @param wanted (N) the rows whose hidden state is asked for
+        Pass(PackedBatch batch, Tensor wanted) {
+            this.documents = new Documents(batch.cuSeqlens());
+            this.tokens = batch.tokens();
+            this.wanted = wanted;
+            this.ids = batch.inputIds();
+            this.rope = config.rope()
+                    .table(
+                            batch.positions(),
+                            batch.cuSeqlens(),
+                            parameters.dtype().scalarType());
+            this.b = buffersFor(batch.tokens());
+        }
+
+        /// @return the wanted rows after the last norm: (N, C)
+        Tensor forward() {
+            EngineBuffers.Block first = b.block(0).rows(tokens);
+            torch.index_select_out(first.x(), weights.embedding, 0, ids);
+            for (int i = 0; i <= last; i++) {
+                FusedWeights.Block w = weights.blocks.get(i);
+                EngineBuffers.Block s = b.block(i).rows(tokens);
+                if (i == 0) {
+                    ops.rmsNorm(s.x(), w.norm1(), config.rmsNormEps(), s.normed1(), s.rstd1());
+                } else {
+                    EngineBuffers.Block before = b.block(i - 1).rows(tokens);
+                    ops.addRmsNorm(
+                            before.h(), branch(tokens), w.norm1(), config.rmsNormEps(), s.x(), s.normed1(), s.rstd1());
+                }
+                attend(i, w, s);
+                if (i < last) {
+                    feedForward(w, s, s.x(), s.out());
+                }
+            }
+            return lastMlp();
+        }
+
+        /// The last block after its attention, and the last norm, on wanted rows only.
+        private Tensor lastMlp() {
+            long n = wanted.size(0);
+            EngineBuffers.Block s = b.block(last).rows(n);
+            Tensor x = b.block(last).x().narrow(0, 0, tokens).index_select(0, wanted);
+            wantedOut = b.block(last).out().narrow(0, 0, tokens).index_select(0, wanted);
+            feedForward(weights.blocks.get(last), s, x, wantedOut);
+            lastRows = x; // its memory now holds the residual stream's end
+            lastRstd = Tensors.empty(ScalarType.Float, parameters.device(), n, 1);
+            Tensor normed = Tensors.empty(x.scalar_type(), parameters.device(), n, config.hiddenSize());
+            ops.addRmsNorm(s.h(), branch(n), weights.norm, config.rmsNormEps(), lastRows, normed, lastRstd);
+            return normed;
+        }
+
+        private void attend(int layer, FusedWeights.Block w, EngineBuffers.Block s) {
+            torch.mm_out(s.qkv(), s.normed1(), w.qkv().t());
+            w.qkvBias().ifPresent(bias -> s.qkv().add_(bias));
+            Tensor qkv = heads(s.qkv());
+            ops.rope(rotated(qkv), rope.cos(), rope.sin(), false);
+            attention[layer] = ops.attention(qkv, heads, documents, query(s.out()));
+        }
+
+        /// From attention's output to what the MLP adds: x + out @ Wo -> h, then the branch.
+        private void feedForward(FusedWeights.Block w, EngineBuffers.Block s, Tensor x, Tensor out) {
+            Tensor branch = branch(x.size(0));
+            beforeMlp(w, s, x, out, branch);
+            ops.swiglu(s.gateUp(), s.act());
+            torch.mm_out(branch, s.act(), w.down().t());
+            w.downBias().ifPresent(branch::add_);
+        }
+
+        private void beforeMlp(FusedWeights.Block w, EngineBuffers.Block s, Tensor x, Tensor out, Tensor branch) {
+            torch.mm_out(branch, out, w.out().t());
+            w.outBias().ifPresent(branch::add_);
+            ops.addRmsNorm(x, branch, w.norm2(), config.rmsNormEps(), s.h(), s.normed2(), s.rstd2());
+            torch.mm_out(s.gateUp(), s.normed2(), w.gateUp().t());
+            w.gateUpBias().ifPresent(bias -> s.gateUp().add_(bias));
+        }
+
+        /// From the gradient of `forward`'s result, in dNormed, to the gradients of all weights.
+        void backward() {
+            Tensor d = lastMlpBackward();
+            for (int i = last; i >= 0; i--) {
+                FusedWeights.Block w = weights.blocks.get(i);
+                EngineBuffers.Block s = b.block(i).rows(tokens);
+                int layer = i;
+                Scopes.run(() -> {
+                    if (layer < last) {
+                        again(layer, w, s);
+                        feedForwardBackward(w, s, d, s.out(), b.dOut().narrow(0, 0, tokens));
+                    }
+                    attendBackward(layer, w, s, d);
+                });
+            }
+            ops.embeddingBackward(d, ids, weights.dEmbedding);
+        }
+
+        /// @return the gradient of the last block's input so far: (T, C), zero where nothing is wanted
+        private Tensor lastMlpBackward() {
+            long n = wanted.size(0);
+            FusedWeights.Block w = weights.blocks.get(last);
+            EngineBuffers.Block s = b.block(last).rows(n);
+            Tensor rows = torch.zeros_like(lastRows);
+            ops.rmsNormBackward(b.dNormed().narrow(0, 0, n), lastRows, weights.norm, lastRstd, rows, weights.dNorm);
+            Tensor dOutRows = torch.empty_like(wantedOut);
+            feedForwardBackward(w, s, rows, wantedOut, dOutRows);
+            b.dOut().narrow(0, 0, tokens).zero_().index_copy_(0, wanted, dOutRows);
+            return b.gradient().narrow(0, 0, tokens).zero_().index_copy_(0, wanted, rows);
+        }
+
+        /// Computes again what the block did not keep, up to gate and up.
+        private void again(int layer, FusedWeights.Block w, EngineBuffers.Block s) {
+            switch (s.policy()) {
+                case NONE -> {}
+                case SELECTIVE -> ops.rmsNormAgain(s.h(), w.norm2(), s.rstd2(), s.normed2());
+                case FULL, FULL_KEEP_ATTENTION -> {
+                    ops.rmsNormAgain(s.x(), w.norm1(), s.rstd1(), s.normed1());
+                    torch.mm_out(s.qkv(), s.normed1(), w.qkv().t());
+                    w.qkvBias().ifPresent(bias -> s.qkv().add_(bias));
+                    Tensor qkv = heads(s.qkv());
+                    ops.rope(rotated(qkv), rope.cos(), rope.sin(), false);
+                    if (s.policy() == Recompute.FULL) {
+                        attention[layer] = ops.attention(qkv, heads, documents, query(s.out()));
+                    }
+                    beforeMlp(w, s, s.x(), s.out(), branch(tokens));
+                }
+            }
+        }
+
+        /// @param d (n, C) gradient of the block's output; becomes that of x + attention
+        /// @param dOut (n, Q), written
+        private void feedForwardBackward(
+                FusedWeights.Block w, EngineBuffers.Block s, Tensor d, Tensor out, Tensor dOut) {
+            long n = d.size(0);
+            Tensor dAct = b.dAct().narrow(0, 0, n);
+            Tensor dNormed = b.dNormed().narrow(0, 0, n);
+            torch.mm_out(dAct, d, w.down());
+            ops.swigluBackward(dAct, s.gateUp(), s.act());
+            gemmGradient(w.dDown(), d, s.act());
+            w.dDownBias().ifPresent(bias -> biasGradient(bias, d));
+            torch.mm_out(dNormed, s.gateUp(), w.gateUp());
+            gemmGradient(w.dGateUp(), s.gateUp(), s.normed2());
+            w.dGateUpBias().ifPresent(bias -> biasGradient(bias, s.gateUp()));
+            ops.rmsNormBackward(dNormed, s.h(), w.norm2(), s.rstd2(), d, w.dNorm2());
+            torch.mm_out(dOut, d, w.out());
+            gemmGradient(w.dOut(), d, out);
+            w.dOutBias().ifPresent(bias -> biasGradient(bias, d));
+        }
+
+        private void attendBackward(int layer, FusedWeights.Block w, EngineBuffers.Block s, Tensor d) {
+            Tensor dQkv = b.dQkv().narrow(0, 0, tokens);
+            Tensor dHeads = heads(dQkv);
+            ops.attentionBackward(
+                    query(b.dOut().narrow(0, 0, tokens)),
+                    heads(s.qkv()),
+                    query(s.out()),
+                    attention[layer],
+                    heads,
+                    documents,
+                    dHeads);
+            ops.rope(rotated(dHeads), rope.cos(), rope.sin(), true);
+            if (s.policy() == Recompute.SELECTIVE) {
+                ops.rmsNormAgain(s.x(), w.norm1(), s.rstd1(), s.normed1());
+            }
+            Tensor dNormed = b.dNormed().narrow(0, 0, tokens);
+            torch.mm_out(dNormed, dQkv, w.qkv());
+            gemmGradient(w.dQkv(), dQkv, s.normed1());
+            w.dQkvBias().ifPresent(bias -> biasGradient(bias, dQkv));
+            ops.rmsNormBackward(dNormed, s.x(), w.norm1(), s.rstd1(), d, w.dNorm1());
+        }
+
+        private void gemmGradient(Tensor dWeight, Tensor dy, Tensor x) {
+            if (fresh) {
+                torch.mm_out(dWeight, dy.t(), x);
+            } else {
+                dWeight.addmm_(dy.t(), x);
+            }
+        }
+
+        private static void biasGradient(Tensor dBias, Tensor dy) {
+            dBias.add_(dy.sum(0));
+        }
+
+        private Tensor branch(long n) {
+            return b.branch().narrow(0, 0, n);
+        }
+
+        private Tensor heads(Tensor qkv) {
+            return qkv.view(tokens, heads.all(), heads.size());
+        }
+
+        private Tensor query(Tensor out) {
+            return out.view(tokens, heads.query(), heads.size());
+        }
+
+        private Tensor rotated(Tensor qkv) {
+            return qkv.narrow(1, 0, heads.query() + heads.kv());
+        }
+    }
+}

@@ -1,0 +1,106 @@
+package org.sftnative.model;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+import org.bytedeco.javacpp.PointerScope;
+import org.bytedeco.pytorch.Device;
+import org.bytedeco.pytorch.NoGradGuard;
+import org.bytedeco.pytorch.Tensor;
+import org.sftnative.InputException;
+import org.sftnative.io.ModelDirectory;
+import org.sftnative.io.StoredDtype;
+import org.sftnative.io.TensorInfo;
+import org.sftnative.io.TensorSource;
+import org.sftnative.tensor.Devices;
+import org.sftnative.tensor.Dtype;
+import org.sftnative.tensor.Tensors;
+
+/// Weights between a model directory and the flat buffer.
+public final class LlamaFiles {
+    private LlamaFiles() {}
+
+    /// Loads every weight of a model, converted to a dtype.
+    ///
+    /// @throws InputException if weights are missing, more than the config says, or of another shape
+    public static Parameters load(ModelDirectory directory, LlamaConfig config, Dtype dtype, Device device) {
+        ParameterLayout layout = ParameterLayout.of(config);
+        check(directory, config, layout);
+        Parameters parameters = new Parameters(layout, dtype, device);
+        try {
+            for (String name : layout.slots().keySet()) {
+                read(directory, name, parameters.weight(name), dtype);
+            }
+        } catch (RuntimeException e) {
+            parameters.close();
+            throw e;
+        }
+        return parameters;
+    }
+
+    private static void read(ModelDirectory directory, String name, Tensor weight, Dtype dtype) {
+        try (PointerScope _ = new PointerScope();
+                NoGradGuard _ = new NoGradGuard()) {
+            if (weight.is_cpu()) {
+                directory.read(name, dtype, Tensors.memory(weight));
+            } else {
+                Tensor host = Tensors.empty(dtype.scalarType(), Devices.cpu(), weight.shape());
+                directory.read(name, dtype, Tensors.memory(host));
+                weight.copy_(host);
+            }
+        }
+    }
+
+    /// The weights as a file shall hold them, converted to a dtype. They read the live weights when they are written.
+    public static List<TensorSource> sources(Parameters parameters, Dtype as) {
+        List<TensorSource> sources = new ArrayList<>();
+        for (String name : parameters.layout().slots().keySet()) {
+            Tensor weight = parameters.weight(name);
+            List<Long> shape = Arrays.stream(weight.shape()).boxed().toList();
+            sources.add(new TensorSource(name, StoredDtype.of(as), shape, sink -> {
+                try (PointerScope _ = new PointerScope()) {
+                    Tensor host = Tensors.to(weight.detach(), Devices.cpu()).to(as.scalarType());
+                    sink.write(Tensors.memory(host.contiguous()));
+                }
+            }));
+        }
+        return sources;
+    }
+
+    private static void check(ModelDirectory directory, LlamaConfig config, ParameterLayout layout) {
+        Set<String> missing = new TreeSet<>(layout.slots().keySet());
+        missing.removeAll(directory.tensorNames());
+        if (!missing.isEmpty()) {
+            throw new InputException(directory.path() + ": " + missing.size() + " weights are missing, the first is '"
+                    + missing.iterator().next() + "'\n  config and weights are from different models");
+        }
+        for (String name : directory.tensorNames()) {
+            ParameterLayout.Slot slot = layout.slots().get(name);
+            if (slot == null) {
+                if (harmless(name, config)) {
+                    continue;
+                }
+                throw new InputException(
+                        directory.path() + ": '" + name + "' is no weight of the model that config.json"
+                                + " describes\n  config and weights are from different models");
+            }
+            TensorInfo info = directory.info(name);
+            List<Long> shape = Arrays.stream(slot.shape()).boxed().toList();
+            if (!info.shape().equals(shape)) {
+                throw new InputException(directory.path() + ": " + name + " has shape " + info.shape()
+                        + ", config.json says " + shape + "\n  config and weights are from different models");
+            }
+            if (info.dtype().weights().isEmpty()) {
+                throw new InputException(
+                        directory.path() + ": " + name + " is " + info.dtype() + ", supported: F32, BF16, F16");
+            }
+        }
+    }
+
+    /// Old checkpoints carry the rotary frequencies; tied ones may carry the head a second time.
+    private static boolean harmless(String name, LlamaConfig config) {
+        return name.endsWith(".rotary_emb.inv_freq") || config.tieWordEmbeddings() && name.equals("lm_head.weight");
+    }
+}
