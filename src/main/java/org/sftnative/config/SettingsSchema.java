@@ -146,7 +146,7 @@ public final class SettingsSchema<R extends Record> {
                                         .flatMap(f -> Stream.concat(Stream.of(f.name()), f.aliases().stream()))
                                         .toList())
                         .map(name -> "did you mean '" + name + "'?"))
-                .orElse("docs/SETTINGS.md lists what there is");
+                .orElse("--help lists the settings, and docs/SETTINGS.md");
         return new InputException("unknown setting '" + value.name() + "' in " + value.origin() + "\n  " + hint);
     }
 

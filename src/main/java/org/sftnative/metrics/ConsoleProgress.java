@@ -8,6 +8,10 @@ import java.util.function.LongSupplier;
 /// line that follows every step.
 public final class ConsoleProgress implements RunListener {
     private static final String ERASE_LINE = "\r\033[K";
+    /// A line that wraps cannot be erased; a narrow terminal cuts it off instead.
+    private static final String NO_WRAP = "\033[?7l";
+
+    private static final String WRAP = "\033[?7h";
     private static final int BAR = 20;
     /// A terminal over ssh should not be busy with steps of a millisecond.
     private static final long REDRAW_NANOS = 100_000_000;
@@ -73,7 +77,8 @@ public final class ConsoleProgress implements RunListener {
         }
         if (terminal && step.step() < step.totalSteps() && now - drawnNanos >= REDRAW_NANOS) {
             int filled = (int) (BAR * step.step() / Math.max(1, step.totalSteps()));
-            out.print(ERASE_LINE + "[" + "#".repeat(filled) + ".".repeat(BAR - filled) + "] " + numbers(step, now));
+            String bar = "[" + "#".repeat(filled) + ".".repeat(BAR - filled) + "] ";
+            out.print(ERASE_LINE + NO_WRAP + bar + numbers(step, now) + WRAP);
             out.flush();
             drawn = true;
             drawnNanos = now;
@@ -83,15 +88,15 @@ public final class ConsoleProgress implements RunListener {
     private String numbers(RunEvent.StepDone step, long now) {
         double perStep = (now - startNanos) / 1e9 / Math.max(1, step.step() - firstStep);
         return Units.format(
-                "step %d/%d  epoch %.2f  loss %.4f  lr %.2e  grad norm %.3f  %s  ETA %s",
+                "step %d/%d  epoch %.2f  loss %.4f  ETA %s  %s  lr %.2e  grad norm %.3f",
                 step.step(),
                 step.totalSteps(),
                 step.epoch(),
                 step.loss(),
-                step.learningRate(),
-                step.gradNorm(),
+                Units.duration(perStep * (step.totalSteps() - step.step())),
                 Units.tokensPerSecond(step.tokensPerSecond()),
-                Units.duration(perStep * (step.totalSteps() - step.step())));
+                step.learningRate(),
+                step.gradNorm());
     }
 
     private void finish(RunEvent.Finished done) {

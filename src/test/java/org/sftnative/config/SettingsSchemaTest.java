@@ -64,7 +64,7 @@ class SettingsSchemaTest {
                         + "  write precision: bf16-autocast (what transformers' bf16 does), or precision: bf16",
                 "bf16: true");
         assertMessage(
-                "unknown setting 'quantum_flux' in run.yaml:1\n  docs/SETTINGS.md lists what there is",
+                "unknown setting 'quantum_flux' in run.yaml:1\n  --help lists the settings, and docs/SETTINGS.md",
                 "quantum_flux: 1");
     }
 

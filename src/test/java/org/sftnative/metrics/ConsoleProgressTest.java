@@ -34,7 +34,7 @@ class ConsoleProgressTest {
         assertEquals("""
                 precision           fp32 (device cpu)
                 micro_batch_tokens  4096 (default)
-                step 10/366  epoch 0.08  loss 1.2346  lr 1.98e-05  grad norm 1.500  3,530 tok/s  ETA 11m52s
+                step 10/366  epoch 0.08  loss 1.2346  ETA 11m52s  3,530 tok/s  lr 1.98e-05  grad norm 1.500
                 eval at step 10: loss 1.5000  12.3k label tokens  12.3s
                 saved out/checkpoint-10 (500ms)
                 warning: 3 rows were cut
@@ -56,9 +56,11 @@ class ConsoleProgressTest {
         progress.close();
         String[] drawn = text().split("\r\033\\[K", -1);
         assertEquals(5, drawn.length, text());
-        assertTrue(drawn[1].startsWith("[#####...............] step 1/4 "), drawn[1]);
+        assertTrue(drawn[1].startsWith("\033[?7l[#####...............] step 1/4 "), drawn[1]);
         assertTrue(drawn[2].startsWith("step 3/4 ") && drawn[2].endsWith("\n"), drawn[2]);
-        assertTrue(drawn[3].startsWith("[###############.....] step 3/4 "), drawn[3]);
+        assertTrue(
+                drawn[3].startsWith("\033[?7l[###############.....] step 3/4 ") && drawn[3].endsWith("\033[?7h"),
+                drawn[3]);
         assertEquals("", drawn[4]); // closed: the line is left empty
     }
 
@@ -69,7 +71,7 @@ class ConsoleProgressTest {
         nanos.set(10_000_000_000L);
         progress.on(step(105, 110, true));
         assertTrue(text().startsWith("going on after step 100 of 110\n"), text());
-        assertTrue(text().endsWith("ETA 10.0s\n"), text()); // 5 steps took 10 s, 5 are left
+        assertTrue(text().contains("ETA 10.0s "), text()); // 5 steps took 10 s, 5 are left
     }
 
     @Test
