@@ -1,0 +1,75 @@
+package org.sftnative.data;
+
+import ai.djl.huggingface.tokenizers.jni.LibUtils;
+import ai.djl.huggingface.tokenizers.jni.TokenizersLibrary;
+import java.lang.ref.Cleaner;
+import java.lang.ref.Reference;
+import org.sftnative.InputException;
+
+/// One tokenizer of the tokenizers library, by its handle. Calls the library's binding directly: its Java layer
+/// truncates
+/// at 512 tokens and pads unless told otherwise, calls home, and makes nine arrays a text where we want one.
+/// Safe for use by several threads; freed when it is no longer reachable.
+final class NativeTokenizer {
+    private static final Cleaner CLEANER = Cleaner.create();
+    private static final TokenizersLibrary LIBRARY = load();
+
+    private final long handle;
+
+    /// @param json a checked tokenizer.json; what it says of truncation and padding holds
+    /// @param name what to call it in a message
+    /// @throws InputException if the library refuses it
+    NativeTokenizer(String json, String name) {
+        try {
+            handle = LIBRARY.createTokenizerFromString(json);
+        } catch (RuntimeException e) {
+            throw new InputException(name + " is refused by the tokenizers library: " + e.getMessage(), e);
+        }
+        long owned = handle;
+        CLEANER.register(this, () -> LIBRARY.deleteTokenizer(owned));
+    }
+
+    /// Token ids of a text.
+    ///
+    /// @param post whether its post-processor adds what it adds (BOS, EOS)
+    int[] ids(String text, boolean post) {
+        try {
+            long encoding = LIBRARY.encode(handle, text, post);
+            try {
+                return narrow(LIBRARY.getTokenIds(encoding));
+            } finally {
+                LIBRARY.deleteEncoding(encoding);
+            }
+        } finally {
+            Reference.reachabilityFence(this);
+        }
+    }
+
+    String decode(int[] ids, boolean skipSpecial) {
+        long[] wide = new long[ids.length];
+        for (int i = 0; i < ids.length; i++) {
+            wide[i] = ids[i];
+        }
+        try {
+            return LIBRARY.decode(handle, wide, skipSpecial);
+        } finally {
+            Reference.reachabilityFence(this);
+        }
+    }
+
+    private static int[] narrow(long[] ids) {
+        int[] narrow = new int[ids.length];
+        for (int i = 0; i < ids.length; i++) {
+            narrow[i] = (int) ids[i]; // the library's ids are 32 bits wide
+        }
+        return narrow;
+    }
+
+    private static TokenizersLibrary load() {
+        System.setProperty("OPT_OUT_TRACKING", "true"); // it calls home otherwise
+        System.setProperty("RUST_FLAVOR", "cpu"); // else a machine with CUDA makes it look for another build
+        System.setProperty("ai.djl.offline", "true"); // and download it
+        LibUtils.checkStatus();
+        return TokenizersLibrary.LIB;
+    }
+}

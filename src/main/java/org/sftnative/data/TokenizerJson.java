@@ -1,0 +1,204 @@
+package org.sftnative.data;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.BitSet;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.OptionalInt;
+import org.sftnative.InputException;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ArrayNode;
+import tools.jackson.databind.node.ObjectNode;
+
+/// A tokenizer.json, checked before the library sees it: what the library does not check itself ends in a Rust panic,
+/// and
+/// a panic ends the process.
+final class TokenizerJson {
+    private final Path file;
+    private final ObjectNode root;
+    private final Map<String, Integer> ids = new HashMap<>();
+    private final BitSet special = new BitSet();
+    private final int vocabSize;
+
+    /// @throws InputException naming the member that is missing or wrong
+    TokenizerJson(Path file) {
+        this.file = file;
+        root = Json.object(file);
+        root.putNull("truncation"); // rows are cut by the encoder, which knows where the labels are
+        root.putNull("padding");
+        readVocabulary();
+        int modelSize = ids.size();
+        int highest = ids.values().stream().mapToInt(Integer::intValue).max().orElse(-1);
+        highest = Math.max(highest, readAddedTokens(modelSize));
+        vocabSize = highest + 1;
+        checkPostProcessor(root.path("post_processor"));
+    }
+
+    /// The whole tokenizer, without its truncation and padding.
+    String whole() {
+        return root.toString();
+    }
+
+    /// A tokenizer to which special tokens are only text, and which adds nothing. Other added tokens stay (runs of
+    /// blanks, in some models), with their ids: a special token that had an id of its own leaves a stand-in that no
+    /// text has.
+    String withoutSpecial() {
+        ObjectNode copy = root.deepCopy();
+        copy.putNull("post_processor");
+        ArrayNode kept = copy.arrayNode();
+        JsonNode vocabulary = root.path("model").path("vocab");
+        for (JsonNode token : root.path("added_tokens")) {
+            ObjectNode entry = (ObjectNode) token.deepCopy();
+            if (entry.path("special").asBoolean(false)) {
+                if (vocabulary.has(entry.path("content").stringValue())) {
+                    continue; // its id comes from the model's vocabulary, not from its place in this list
+                }
+                entry.put("content", "\uFDD0" + entry.path("id").asInt() + "\uFDD1"); // noncharacters
+            }
+            kept.add(entry);
+        }
+        copy.set("added_tokens", kept);
+        return copy.toString();
+    }
+
+    /// Llama's first conversions write the leading blank with a normalizer. transformers 5 rebuilds those of class
+    /// LlamaTokenizer with a pre-tokenizer, which does not double a blank that the text starts with; so do we.
+    ///
+    /// @param legacy tokenizer_config.json's `legacy`: the blank is written after each special token too
+    void rebuildAsLlama(boolean legacy) {
+        List<String> types = new ArrayList<>();
+        root.path("normalizer")
+                .path("normalizers")
+                .forEach(n -> types.add(n.path("type").asString("")));
+        if (types.equals(List.of("Prepend", "Replace"))
+                && !root.path("pre_tokenizer").isObject()) {
+            root.putNull("normalizer");
+            root.putObject("pre_tokenizer")
+                    .put("type", "Metaspace")
+                    .put("replacement", "\u2581")
+                    .put("prepend_scheme", legacy ? "always" : "first")
+                    .put("split", false);
+        }
+    }
+
+    /// Id of a token by its exact text.
+    OptionalInt id(String token) {
+        Integer id = ids.get(token);
+        return id == null ? OptionalInt.empty() : OptionalInt.of(id);
+    }
+
+    /// Ids of special tokens.
+    BitSet special() {
+        return special;
+    }
+
+    /// The token that stands for characters which the vocabulary lacks, where the model has one.
+    OptionalInt unknown() {
+        JsonNode model = root.path("model");
+        return model.path("unk_id").isIntegralNumber()
+                ? OptionalInt.of(model.path("unk_id").intValue())
+                : id(model.path("unk_token").asString(""));
+    }
+
+    /// Highest id plus one, added tokens included.
+    int vocabSize() {
+        return vocabSize;
+    }
+
+    private void readVocabulary() {
+        JsonNode model = root.path("model");
+        require(model.isObject(), "has no object 'model'");
+        JsonNode vocabulary = model.path("vocab");
+        if (vocabulary.isObject()) {
+            for (var entry : vocabulary.properties()) {
+                ids.put(entry.getKey(), tokenId(entry.getValue(), entry.getKey()));
+            }
+        } else {
+            require(vocabulary.isArray(), "has no 'vocab' in its 'model'");
+            for (int i = 0; i < vocabulary.size(); i++) {
+                JsonNode token = vocabulary.get(i).path(0);
+                require(token.isString(), "has an entry of 'vocab' that is no [token, score]: " + vocabulary.get(i));
+                ids.put(token.stringValue(), i);
+            }
+        }
+        require(!ids.isEmpty(), "has an empty 'vocab'");
+    }
+
+    /// The library numbers added tokens itself, by their order; a number in the file that differs would train one row
+    /// of
+    /// the embedding and mean another.
+    private int readAddedTokens(int modelSize) {
+        JsonNode added = root.path("added_tokens");
+        if (added.isMissingNode() || added.isNull()) {
+            root.putArray("added_tokens");
+            return -1;
+        }
+        require(added.isArray(), "has 'added_tokens' that are no array");
+        int highest = -1;
+        for (JsonNode token : added) {
+            JsonNode content = token.path("content");
+            require(content.isString() && !content.stringValue().isEmpty(), "has an added token without 'content'");
+            String text = content.stringValue();
+            int id = tokenId(token.path("id"), text);
+            int given = ids.getOrDefault(text, highest >= modelSize ? highest + 1 : modelSize);
+            require(
+                    id == given,
+                    "gives the added token '" + text + "' id " + id + ", but its place in the file makes it " + given);
+            ids.put(text, id);
+            highest = Math.max(highest, id);
+            if (token.path("special").asBoolean(false)) {
+                special.set(id);
+            }
+        }
+        return highest;
+    }
+
+    /// A template that uses a token which its `special_tokens` do not describe panics in the library.
+    private void checkPostProcessor(JsonNode processor) {
+        switch (processor.path("type").asString("")) {
+            case "Sequence" -> processor.path("processors").forEach(this::checkPostProcessor);
+            case "TemplateProcessing" -> {
+                JsonNode described = processor.path("special_tokens");
+                for (String side : List.of("single", "pair")) {
+                    for (JsonNode piece : processor.path(side)) {
+                        if (piece.has("SpecialToken")) {
+                            checkDescribed(described, piece.path("SpecialToken").path("id"));
+                        }
+                    }
+                }
+            }
+            default -> {
+                // the other kinds name no tokens by text
+            }
+        }
+    }
+
+    private void checkDescribed(JsonNode described, JsonNode name) {
+        require(name.isString(), "has a template with a special token that has no 'id'");
+        JsonNode token = described.path(name.stringValue());
+        String what = "has a template that uses '" + name.stringValue() + "', ";
+        require(token.isObject(), what + "which its special_tokens do not describe");
+        JsonNode tokenIds = token.path("ids");
+        require(
+                !tokenIds.isEmpty() && tokenIds.size() == token.path("tokens").size(),
+                what + "whose 'ids' and 'tokens' do not match");
+        for (JsonNode id : tokenIds) {
+            require(ids.containsValue(tokenId(id, name.stringValue())), what + "id " + id + ", which no token has");
+        }
+    }
+
+    private int tokenId(JsonNode id, String token) {
+        require(
+                id.isIntegralNumber() && id.canConvertToInt() && id.intValue() >= 0,
+                "gives token '" + token + "' the id " + id);
+        return id.intValue();
+    }
+
+    private void require(boolean holds, String what) {
+        if (!holds) {
+            throw new InputException(file + " " + what + "\n  it is not a tokenizer that this program can use");
+        }
+    }
+}

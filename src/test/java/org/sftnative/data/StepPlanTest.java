@@ -1,0 +1,225 @@
+package org.sftnative.data;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.sftnative.data.Fixtures.dataset;
+import static org.sftnative.data.Fixtures.document;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Random;
+import java.util.Set;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.Test;
+
+class StepPlanTest {
+    @Test
+    void everyEpochIsAPermutation() {
+        for (int rows : new int[] {1, 2, 3, 17, 1000}) {
+            for (long epoch = 0; epoch < 5; epoch++) {
+                int[] order = EpochOrder.shuffled(rows, 42, epoch);
+                assertArrayEquals(
+                        EpochOrder.identity(rows), Arrays.stream(order).sorted().toArray());
+            }
+        }
+    }
+
+    @Test
+    void theOrderIsAFunctionOfSeedAndEpoch() {
+        int[] order = EpochOrder.shuffled(100, 42, 3);
+        assertArrayEquals(order, EpochOrder.shuffled(100, 42, 3));
+        assertFalse(Arrays.equals(order, EpochOrder.shuffled(100, 42, 4)));
+        assertFalse(Arrays.equals(order, EpochOrder.shuffled(100, 43, 3)));
+        // a resumed run meets the order of the run that it resumes, whatever version wrote it
+        assertEquals("[8, 6, 1, 7, 3, 4, 2, 9, 0, 5]", Arrays.toString(EpochOrder.shuffled(10, 42, 0)));
+    }
+
+    @Test
+    void everyOrderIsAsLikelyAsAnother() {
+        int[] counts = new int[24];
+        for (int seed = 0; seed < 24_000; seed++) {
+            int[] order = EpochOrder.shuffled(4, seed, 0);
+            counts[rank(order)]++;
+        }
+        double chi2 = Arrays.stream(counts)
+                .mapToDouble(c -> (c - 1000.0) * (c - 1000.0) / 1000)
+                .sum();
+        assertTrue(chi2 < 49.7, "23 degrees of freedom, one in a thousand: " + chi2);
+    }
+
+    private static int rank(int[] order) {
+        int rank = 0;
+        for (int i = 0; i < order.length; i++) {
+            int at = i;
+            rank = rank * (order.length - i)
+                    + (int) IntStream.range(i + 1, order.length)
+                            .filter(j -> order[j] < order[at])
+                            .count();
+        }
+        return rank;
+    }
+
+    @Test
+    void anEpochTrainsEveryRowOnceWhateverTheStepAndTheCut() {
+        List<Document> documents = documents(53, new Random(1), 2, 60);
+        for (int rowsPerStep : new int[] {1, 4, 16, 53, 100}) {
+            for (int tokens : new int[] {1, 64, 300, 100_000}) {
+                StepPlan plan = new StepPlan(dataset(documents), rowsPerStep, tokens, 7, true);
+                assertEquals((53 + rowsPerStep - 1) / rowsPerStep, plan.stepsPerEpoch());
+                for (long epoch = 0; epoch < 2; epoch++) {
+                    List<Integer> seen = new ArrayList<>();
+                    int rows = 0;
+                    for (long s = 0; s < plan.stepsPerEpoch(); s++) {
+                        Step step = plan.step(epoch * plan.stepsPerEpoch() + s);
+                        rows += step.rows();
+                        checkStep(step, tokens, documents, seen);
+                    }
+                    assertEquals(53, rows);
+                    assertEquals(53, seen.size());
+                    assertEquals(53, new HashSet<>(seen).size());
+                }
+            }
+        }
+    }
+
+    /// Every document of the step is whole, and its targets are its labels shifted by one.
+    private static void checkStep(Step step, int limit, List<Document> documents, List<Integer> seen) {
+        int tokens = 0;
+        int labels = 0;
+        for (MicroBatch batch : step.microBatches()) {
+            int[] cu = batch.cuSeqlens();
+            assertEquals(0, cu[0]);
+            assertEquals(batch.tokens(), cu[cu.length - 1]);
+            assertTrue(batch.tokens() <= limit || cu.length == 2, "over the limit only alone");
+            for (int d = 0; d + 1 < cu.length; d++) {
+                int row = batch.inputIds()[cu[d]] / 1000;
+                Document document = documents.get(row);
+                seen.add(row);
+                assertArrayEquals(document.inputIds(), Arrays.copyOfRange(batch.inputIds(), cu[d], cu[d + 1]));
+                int[] shifted = Arrays.copyOfRange(document.labels(), 1, document.length() + 1);
+                shifted[document.length() - 1] = Document.IGNORED; // nothing is predicted across documents
+                assertArrayEquals(shifted, Arrays.copyOfRange(batch.targets(), cu[d], cu[d + 1]));
+            }
+            tokens += batch.tokens();
+            labels += batch.labelTokens();
+        }
+        assertEquals(step.tokens(), tokens);
+        assertEquals(step.labelTokens(), labels, "the shift loses no label");
+    }
+
+    @Test
+    void aStepIsAFunctionOfItsNumber() {
+        List<Document> documents = documents(37, new Random(2), 2, 40);
+        StepPlan one = new StepPlan(dataset(documents), 8, 100, 5, true);
+        StepPlan other = new StepPlan(dataset(documents), 8, 100, 5, true);
+        List<Step> forward = IntStream.range(0, 12).mapToObj(one::step).toList();
+        for (int i = 11; i >= 0; i--) {
+            Step step = other.step(i);
+            assertEquals(
+                    forward.get(i).microBatches().size(), step.microBatches().size());
+            for (int m = 0; m < step.microBatches().size(); m++) {
+                assertArrayEquals(
+                        forward.get(i).microBatches().get(m).inputIds(),
+                        step.microBatches().get(m).inputIds());
+            }
+        }
+    }
+
+    @Test
+    void theOrderOfTheFileIsKeptWithoutShuffling() {
+        List<Document> documents = documents(10, new Random(3), 5, 6);
+        StepPlan plan = new StepPlan(dataset(documents), 4, 1000, 5, false);
+        for (long epoch = 0; epoch < 2; epoch++) {
+            assertEquals(List.of(4, 5, 6, 7), rows(plan.step(epoch * 3 + 1)));
+            assertEquals(List.of(8, 9), rows(plan.step(epoch * 3 + 2)));
+        }
+    }
+
+    @Test
+    void epochsAreCountedInRows() {
+        StepPlan plan = new StepPlan(dataset(documents(10, new Random(3), 5, 6)), 4, 1000, 5, false);
+        assertEquals(0.0, plan.epochAt(0));
+        assertEquals(0.8, plan.epochAt(2));
+        assertEquals(1.0, plan.epochAt(3));
+        assertEquals(1.4, plan.epochAt(4), 1e-15);
+        assertThrows(IllegalArgumentException.class, () -> new StepPlan(dataset(List.of()), 4, 1000, 5, false));
+    }
+
+    @Test
+    void theCutNeedsTheFewestMicroBatches() {
+        Random random = new Random(4);
+        int optimal = 0;
+        for (int trial = 0; trial < 300; trial++) {
+            List<Document> rows = documents(1 + random.nextInt(9), random, 2, 50);
+            int bins = StepPlan.cut(rows, 100).size();
+            int fewest = fewest(rows, new int[rows.size()], 0, 0, 100, rows.size());
+            assertTrue(9 * bins <= 11 * fewest + 6, "Dósa's bound");
+            optimal += bins == fewest ? 1 : 0;
+        }
+        assertTrue(optimal >= 297, "of 300 random steps: " + optimal);
+    }
+
+    /// Fewest bins by trying all.
+    private static int fewest(List<Document> rows, int[] bins, int used, int next, int limit, int best) {
+        if (used >= best && next < rows.size() || next == rows.size()) {
+            return Math.min(used, best);
+        }
+        int length = rows.get(next).length();
+        for (int bin = 0; bin <= used && bin < bins.length; bin++) {
+            if (bins[bin] + length <= limit) {
+                bins[bin] += length;
+                best = Math.min(best, fewest(rows, bins, Math.max(used, bin + 1), next + 1, limit, best));
+                bins[bin] -= length;
+            }
+        }
+        return best;
+    }
+
+    @Test
+    void theCutKeepsTheOrderOfRows() {
+        List<List<Document>> cut = StepPlan.cut(
+                List.of(document(0, 40), document(1, 90), document(2, 50), document(3, 10), document(4, 200)), 100);
+        List<List<Integer>> rows = cut.stream()
+                .map(bin -> bin.stream().map(Document::row).toList())
+                .toList();
+        assertEquals(List.of(List.of(0, 2), List.of(1, 3), List.of(4)), rows);
+    }
+
+    @Test
+    void evaluationSeesEveryDocumentOnceInOrder() {
+        List<Document> documents = documents(200, new Random(5), 2, 70);
+        List<MicroBatch> batches = StepPlan.evaluation(dataset(documents), 128);
+        List<Integer> seen = new ArrayList<>();
+        for (MicroBatch batch : batches) {
+            assertTrue(batch.tokens() <= 128);
+            for (int d = 0; d + 1 < batch.cuSeqlens().length; d++) {
+                seen.add(batch.inputIds()[batch.cuSeqlens()[d]] / 1000);
+            }
+        }
+        assertEquals(IntStream.range(0, 200).boxed().toList(), seen);
+        assertEquals(
+                documents.stream().mapToInt(Document::labelTokens).sum(),
+                batches.stream().mapToInt(MicroBatch::labelTokens).sum());
+    }
+
+    private static List<Integer> rows(Step step) {
+        Set<Integer> rows = new HashSet<>();
+        for (MicroBatch batch : step.microBatches()) {
+            for (int d = 0; d + 1 < batch.cuSeqlens().length; d++) {
+                rows.add(batch.inputIds()[batch.cuSeqlens()[d]] / 1000);
+            }
+        }
+        return rows.stream().sorted().toList();
+    }
+
+    private static List<Document> documents(int count, Random random, int shortest, int longest) {
+        return IntStream.range(0, count)
+                .mapToObj(row -> document(row, shortest + random.nextInt(longest - shortest + 1)))
+                .toList();
+    }
+}
