@@ -1,38 +1,139 @@
 package org.sftnative.cli;
 
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Optional;
+import java.util.Set;
 import java.util.function.Consumer;
+import org.sftnative.InputException;
+import org.sftnative.config.DataSettings;
 import org.sftnative.config.EvalSettings;
 import org.sftnative.config.GenerateSettings;
 import org.sftnative.config.InitSettings;
 import org.sftnative.config.RunSettings;
+import org.sftnative.data.Dataset;
+import org.sftnative.data.RowFormat;
+import org.sftnative.data.StepPlan;
+import org.sftnative.data.Tokenizer;
+import org.sftnative.data.TrainingData;
+import org.sftnative.generate.Generator;
+import org.sftnative.generate.Sampling;
+import org.sftnative.generate.TextStream;
+import org.sftnative.io.ModelDirectory;
 import org.sftnative.metrics.RunListener;
+import org.sftnative.metrics.Units;
+import org.sftnative.model.CrossEntropy;
+import org.sftnative.model.LlamaConfig;
+import org.sftnative.model.MemoryEstimate;
+import org.sftnative.model.ParameterLayout;
+import org.sftnative.model.Parameters;
+import org.sftnative.train.Evaluator;
+import org.sftnative.train.FreshModel;
+import org.sftnative.train.LoadedModel;
+import org.sftnative.train.Training;
 
 /// The work, done by the rooms.
 final class Rooms implements Work {
+    private static final int DEFAULT_MICRO_BATCH_TOKENS = 4096;
+
     @Override
     public void train(RunSettings settings, List<RunListener> listeners) {
-        throw new UnsupportedOperationException("train is not in this build");
+        Training.run(settings, listeners);
     }
 
     @Override
     public Score eval(EvalSettings settings) {
-        throw new UnsupportedOperationException("eval is not in this build");
+        try (LoadedModel loaded = LoadedModel.open(settings.model())) {
+            DataSettings data = new DataSettings(
+                    settings.evalFile(),
+                    Optional.empty(),
+                    0,
+                    settings.maxLength(),
+                    settings.trainOnPrompt(),
+                    settings.appendEos(),
+                    false);
+            Dataset rows = TrainingData.load(data, loaded.tokenizer()).train();
+            rows.checkVocabulary(loaded.config().vocabSize());
+            int tokens = settings.microBatchTokens() > 0 ? settings.microBatchTokens() : DEFAULT_MICRO_BATCH_TOKENS;
+            try (Parameters weights = loaded.weights()) {
+                Evaluator evaluator = new Evaluator(StepPlan.evaluation(rows, tokens));
+                Evaluator.Score score = evaluator.score(loaded.llama(weights, false), new CrossEntropy());
+                return new Score(
+                        score.loss(), score.labelTokens(), rows.documents().size(), score.seconds());
+            }
+        }
     }
 
     @Override
-    public void generate(GenerateSettings settings, Consumer<String> text) {
-        throw new UnsupportedOperationException("generate is not in this build");
+    public void generate(GenerateSettings settings, Consumer<String> text) throws IOException {
+        String prompt = prompt(settings);
+        try (LoadedModel loaded = LoadedModel.open(settings.model());
+                Parameters weights = loaded.weights()) {
+            Tokenizer tokenizer = loaded.tokenizer();
+            Set<Integer> stops = new HashSet<>(loaded.config().eosTokenIds());
+            tokenizer.eosId().ifPresent(stops::add);
+            Generator generator = new Generator(loaded.llama(weights, false), stops);
+            TextStream stream = new TextStream(ids -> tokenizer.decode(ids, true), text);
+            generator.generate(
+                    tokenizer.encodeRow(prompt, true, false),
+                    settings.maxNewTokens(),
+                    new Sampling(settings.temperature(), settings.topP(), settings.seed()),
+                    stream);
+            stream.end();
+        }
+    }
+
+    private static String prompt(GenerateSettings settings) throws IOException {
+        if (settings.instruction().isPresent()) {
+            return RowFormat.Alpaca.prompt(
+                    settings.instruction().get(), settings.input().orElse(""));
+        }
+        if (settings.prompt().isPresent()) {
+            return settings.prompt().get();
+        }
+        Path file = settings.promptFile().orElseThrow();
+        try {
+            return Files.readString(file);
+        } catch (NoSuchFileException e) {
+            throw new InputException(file + " does not exist\n  --prompt-file names a text file", e);
+        }
     }
 
     @Override
     public String init(InitSettings settings) {
-        throw new UnsupportedOperationException("init is not in this build");
+        return FreshModel.create(settings);
     }
 
     @Override
     public String info(Path model) {
-        throw new UnsupportedOperationException("info is not in this build");
+        try (ModelDirectory directory = ModelDirectory.open(model)) {
+            LlamaConfig c = LlamaConfig.of(directory.config());
+            StringBuilder text = new StringBuilder();
+            text.append(c.modelType() + ", "
+                    + Units.count(ParameterLayout.of(c).parameterCount()) + " parameters, stored as "
+                    + directory.storedDtype().hfName() + "\n");
+            text.append(c.nLayer() + " layers, hidden " + c.hiddenSize() + ", ffn " + c.intermediateSize() + ", "
+                    + c.nHead() + " heads on " + c.nKvHead() + " of " + c.headDim() + ", vocabulary " + c.vocabSize()
+                    + ", " + c.maxPositionEmbeddings() + " positions" + (c.tieWordEmbeddings() ? ", tied head" : "")
+                    + "\n\n");
+            text.append("What training takes, activations for 4096 tokens at a time:\n");
+            text.append("  --precision    weights+gradients  optimizer  activations  with checkpointing  total\n");
+            for (MemoryEstimate m : MemoryEstimate.of(c)) {
+                long activations = m.activationsPerToken() * DEFAULT_MICRO_BATCH_TOKENS;
+                text.append(String.format(
+                        "  %-14s %-18s %-10s %-12s %-19s %s%n",
+                        m.mode(),
+                        Units.bytes(m.weights() + m.gradients()),
+                        Units.bytes(m.optimizer()),
+                        Units.bytes(activations),
+                        Units.bytes(m.checkpointedPerToken() * DEFAULT_MICRO_BATCH_TOKENS),
+                        Units.bytes(m.fixed() + activations)));
+            }
+            return text.toString();
+        }
     }
 }

@@ -15,9 +15,14 @@ public sealed interface RowFormat {
 
         @Override
         public Example example(Row row) {
-            String prompt = "### Instruction:\n" + row.text("instruction", NEEDS) + "\n\n### Input:\n"
-                    + row.find("input", NEEDS).orElse("") + "\n\n### Response:\n";
+            String prompt = prompt(
+                    row.text("instruction", NEEDS), row.find("input", NEEDS).orElse(""));
             return new Example(prompt, row.text("output", NEEDS));
+        }
+
+        /// The prompt of an instruction: what a model trained on such rows is asked.
+        public static String prompt(String instruction, String input) {
+            return "### Instruction:\n" + instruction + "\n\n### Input:\n" + input + "\n\n### Response:\n";
         }
     }
 }

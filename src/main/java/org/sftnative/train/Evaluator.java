@@ -1,0 +1,43 @@
+package org.sftnative.train;
+
+import java.util.List;
+import org.bytedeco.javacpp.PointerScope;
+import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.global.torch.ScalarType;
+import org.sftnative.data.MicroBatch;
+import org.sftnative.model.CausalLm;
+import org.sftnative.model.LossFunction;
+import org.sftnative.model.PackedBatch;
+import org.sftnative.tensor.Tensors;
+
+/// Scores rows: the summed loss over all label tokens, divided by their number. Independent of how the rows are
+/// batched; no
+/// logits are kept.
+///
+/// @param batches rows to score, in micro-batches
+public record Evaluator(List<MicroBatch> batches) {
+    /// What came of it.
+    ///
+    /// @param loss summed loss / label tokens
+    public record Score(double loss, long labelTokens, double seconds) {}
+
+    public Score score(CausalLm model, LossFunction loss) {
+        long began = System.nanoTime();
+        long labelTokens = 0;
+        try (PointerScope _ = new PointerScope()) {
+            Tensor sum = Tensors.zeros(ScalarType.Double, model.parameters().device());
+            for (MicroBatch micro : batches) {
+                try (PointerScope _ = new PointerScope()) {
+                    PackedBatch batch = PackedBatch.of(
+                            micro.inputIds(),
+                            micro.targets(),
+                            micro.cuSeqlens(),
+                            model.parameters().device());
+                    labelTokens += batch.labelTokens();
+                    sum.add_(model.loss(batch, loss));
+                }
+            }
+            return new Score(sum.item_double() / labelTokens, labelTokens, (System.nanoTime() - began) / 1e9);
+        }
+    }
+}

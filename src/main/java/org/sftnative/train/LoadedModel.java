@@ -1,0 +1,106 @@
+package org.sftnative.train;
+
+import java.nio.file.Path;
+import org.bytedeco.pytorch.Device;
+import org.sftnative.config.ModelSettings;
+import org.sftnative.config.PrecisionChoice;
+import org.sftnative.data.Tokenizer;
+import org.sftnative.io.ModelDirectory;
+import org.sftnative.model.Llama;
+import org.sftnative.model.LlamaConfig;
+import org.sftnative.model.LlamaFiles;
+import org.sftnative.model.Parameters;
+import org.sftnative.tensor.Devices;
+import org.sftnative.tensor.Dtype;
+import org.sftnative.tensor.Torch;
+import tools.jackson.databind.node.ObjectNode;
+
+/// A model directory opened for use: its configuration and tokenizer, and, once wanted, its weights on a device.
+/// What is cheap to check comes first, so that a wrong directory is told before anything is loaded or written.
+public final class LoadedModel implements AutoCloseable {
+    private final ModelDirectory directory;
+    private final LlamaConfig config;
+    private final Tokenizer tokenizer;
+    private final Device device;
+    private final PrecisionChoice precision;
+
+    private LoadedModel(
+            ModelDirectory directory,
+            LlamaConfig config,
+            Tokenizer tokenizer,
+            Device device,
+            PrecisionChoice precision) {
+        this.directory = directory;
+        this.config = config;
+        this.tokenizer = tokenizer;
+        this.device = device;
+        this.precision = precision;
+    }
+
+    /// Opens a directory without reading weights.
+    public static LoadedModel open(ModelSettings settings) {
+        ModelDirectory directory = ModelDirectory.open(settings.modelNameOrPath());
+        try {
+            LlamaConfig config = LlamaConfig.of(directory.config());
+            Tokenizer tokenizer = Tokenizer.load(settings.modelNameOrPath());
+            Torch.start(settings.threads());
+            Device device = Devices.parse(settings.device());
+            PrecisionChoice precision = settings.precision() != PrecisionChoice.AUTO
+                    ? settings.precision()
+                    : Devices.isCuda(device) ? PrecisionChoice.BF16 : PrecisionChoice.FP32;
+            return new LoadedModel(directory, config, tokenizer, device, precision);
+        } catch (RuntimeException e) {
+            directory.close();
+            throw e;
+        }
+    }
+
+    public LlamaConfig config() {
+        return config;
+    }
+
+    public Tokenizer tokenizer() {
+        return tokenizer;
+    }
+
+    public Device device() {
+        return device;
+    }
+
+    /// The arithmetic of the run; never `AUTO`.
+    public PrecisionChoice precision() {
+        return precision;
+    }
+
+    /// The directory.
+    public Path path() {
+        return directory.path();
+    }
+
+    /// `config.json` as it stands.
+    public ObjectNode configJson() {
+        return directory.config();
+    }
+
+    /// The dtype that weights are kept in with this precision.
+    public Dtype dtype() {
+        return precision == PrecisionChoice.BF16 ? Dtype.BF16 : Dtype.F32;
+    }
+
+    /// Reads the weights.
+    public Parameters weights() {
+        return LlamaFiles.load(directory, config, dtype(), device);
+    }
+
+    /// The reference model over weights.
+    ///
+    /// @param checkpointing whether blocks run again in the backward pass
+    public Llama llama(Parameters weights, boolean checkpointing) {
+        return new Llama(config, weights, new Llama.Options(checkpointing, precision == PrecisionChoice.BF16_AUTOCAST));
+    }
+
+    @Override
+    public void close() {
+        directory.close();
+    }
+}

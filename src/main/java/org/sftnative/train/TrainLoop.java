@@ -1,0 +1,188 @@
+package org.sftnative.train;
+
+import org.bytedeco.javacpp.PointerScope;
+import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.global.torch.ScalarType;
+import org.sftnative.config.IntervalStrategy;
+import org.sftnative.config.TrainingSettings;
+import org.sftnative.data.MicroBatch;
+import org.sftnative.data.Step;
+import org.sftnative.data.StepPlan;
+import org.sftnative.metrics.RunEvent;
+import org.sftnative.metrics.RunListener;
+import org.sftnative.model.CausalLm;
+import org.sftnative.model.LossFunction;
+import org.sftnative.model.PackedBatch;
+import org.sftnative.optim.AdamWOptimizer;
+import org.sftnative.optim.Schedule;
+import org.sftnative.tensor.Devices;
+import org.sftnative.tensor.Tensors;
+
+/// The training loop, top to bottom: take the rows of a step, forward and backward over its micro-batches, clip,
+/// update, tell.
+/// `docs/LOOP.md` shows how to change it: another loss, a listener, a schedule.
+///
+/// What it does not know: where rows come from, how the model computes, what is done with events.
+public final class TrainLoop {
+    /// Updates skipped in a row after which a run is lost.
+    private static final int MAX_SKIPPED = 3;
+
+    private final CausalLm model;
+    private final LossFunction loss;
+    private final AdamWOptimizer optimizer;
+    private final Schedule schedule;
+    private final StepPlan plan;
+    private final TrainingSettings settings;
+    private final Hooks hooks;
+    private final RunListener listener;
+    private final long totalSteps;
+
+    /// What happens between steps.
+    public interface Hooks {
+        /// Scores the evaluation rows; NaN where there are none.
+        RunEvent.Evaluated evaluate(long step, double epoch);
+
+        /// Whether there is anything to evaluate.
+        boolean evaluates();
+
+        /// Writes a checkpoint and returns once it is there.
+        RunEvent.Saved save(RunState state);
+    }
+
+    /// @param loss the objective, summed over label rows
+    /// @param hooks evaluation and checkpoints
+    /// @param listener hears every event
+    public TrainLoop(
+            CausalLm model,
+            LossFunction loss,
+            AdamWOptimizer optimizer,
+            Schedule schedule,
+            StepPlan plan,
+            TrainingSettings settings,
+            Hooks hooks,
+            RunListener listener) {
+        this.model = model;
+        this.loss = loss;
+        this.optimizer = optimizer;
+        this.schedule = schedule;
+        this.plan = plan;
+        this.settings = settings;
+        this.hooks = hooks;
+        this.listener = listener;
+        this.totalSteps = totalSteps(settings, plan);
+    }
+
+    /// Optimizer steps of a whole run: `max_steps`, or the epochs' steps rounded up.
+    public static long totalSteps(TrainingSettings settings, StepPlan plan) {
+        return settings.maxSteps() > 0
+                ? settings.maxSteps()
+                : (long) Math.ceil(settings.numTrainEpochs() * plan.stepsPerEpoch());
+    }
+
+    /// Trains from a state to the last step.
+    ///
+    /// @param state [RunState#START], or what a checkpoint kept
+    /// @return the state after the last step
+    /// @throws IllegalStateException if loss or gradient were not finite three steps in a row
+    public RunState run(RunState state) {
+        long lastLog = System.nanoTime();
+        while (state.step() < totalSteps) {
+            // 1. the rows of this step: a function of the seed and the step's number, nothing else
+            Step step = plan.step(state.step());
+            double learningRate = schedule.at(state.step());
+
+            // 2. gradients add up over micro-batches; each loss is divided by the whole step's label tokens
+            double lossSum = forwardBackward(step);
+
+            // 3. clip once, on the whole gradient, then update; a number that is not finite updates nothing
+            double gradNorm = optimizer.clip(settings.maxGradNorm());
+            boolean finite = Double.isFinite(lossSum) && Double.isFinite(gradNorm);
+            if (finite) {
+                optimizer.step(learningRate);
+            }
+            state = state.plus(step.tokens(), step.labelTokens(), lossSum, finite);
+            if (!finite) {
+                skipped(state, lossSum, gradNorm);
+            }
+
+            // 4. tell
+            boolean log = state.step() % settings.loggingSteps() == 0 || state.step() == totalSteps;
+            listener.on(stepDone(state, gradNorm, learningRate, System.nanoTime() - lastLog, log));
+            if (log) {
+                state = state.logged();
+                lastLog = System.nanoTime();
+            }
+
+            // 5. evaluate and save when it is time; neither counts in tokens per second
+            long pause = System.nanoTime();
+            if (isTime(settings.evalStrategy(), settings.evalEverySteps(), state.step()) && hooks.evaluates()) {
+                listener.on(hooks.evaluate(state.step(), plan.epochAt(state.step())));
+            }
+            if (isTime(settings.saveStrategy(), settings.saveSteps(), state.step())) {
+                listener.on(hooks.save(state));
+            }
+            lastLog += System.nanoTime() - pause;
+        }
+        return state;
+    }
+
+    /// Gradients of a step, from zero.
+    ///
+    /// @return the summed loss of its label tokens, read from the device once
+    private double forwardBackward(Step step) {
+        model.startStep();
+        try (PointerScope _ = new PointerScope()) {
+            Tensor sum = Tensors.zeros(ScalarType.Float, model.parameters().device());
+            double scale = 1.0 / step.labelTokens();
+            for (MicroBatch micro : step.microBatches()) {
+                try (PointerScope _ = new PointerScope()) {
+                    sum.add_(model.accumulate(upload(micro), loss, scale));
+                }
+            }
+            return sum.item_double();
+        }
+    }
+
+    private PackedBatch upload(MicroBatch micro) {
+        return PackedBatch.of(
+                micro.inputIds(),
+                micro.targets(),
+                micro.cuSeqlens(),
+                model.parameters().device());
+    }
+
+    private void skipped(RunState state, double lossSum, double gradNorm) {
+        String what = "step " + state.step() + ": loss " + lossSum + ", gradient norm " + gradNorm
+                + ", the update was skipped";
+        listener.on(new RunEvent.Warned(what));
+        if (state.skipped() >= MAX_SKIPPED) {
+            throw new IllegalStateException(what + "\n  that was the third in a row: the run has diverged"
+                    + "\n  go on from an earlier checkpoint with --resume, and a lower learning rate");
+        }
+    }
+
+    private RunEvent.StepDone stepDone(RunState state, double gradNorm, double learningRate, long nanos, boolean log) {
+        RunState.SinceLog since = state.sinceLog();
+        return new RunEvent.StepDone(
+                state.step(),
+                totalSteps,
+                plan.epochAt(state.step()),
+                since.lossSum() / since.labelTokens(),
+                gradNorm,
+                learningRate,
+                since.tokens(),
+                since.labelTokens(),
+                nanos / 1e9,
+                log ? Devices.peakBytes(model.parameters().device()) : 0,
+                log);
+    }
+
+    /// Whether something recurring is due after this many steps; at the end of the run, everything is.
+    private boolean isTime(IntervalStrategy strategy, int every, long step) {
+        return switch (strategy) {
+            case NO -> false;
+            case STEPS -> step % every == 0 || step == totalSteps;
+            case EPOCH -> step % plan.stepsPerEpoch() == 0 || step == totalSteps;
+        };
+    }
+}

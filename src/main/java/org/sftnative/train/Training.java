@@ -1,0 +1,197 @@
+package org.sftnative.train;
+
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.sftnative.InputException;
+import org.sftnative.config.DataSettings;
+import org.sftnative.config.ModelSettings;
+import org.sftnative.config.RunSettings;
+import org.sftnative.config.TrainingSettings;
+import org.sftnative.data.Dataset;
+import org.sftnative.data.StepPlan;
+import org.sftnative.data.TrainingData;
+import org.sftnative.metrics.RunEvent;
+import org.sftnative.metrics.RunListener;
+import org.sftnative.model.CausalLm;
+import org.sftnative.model.CrossEntropy;
+import org.sftnative.model.LossFunction;
+import org.sftnative.model.ParameterLayout;
+import org.sftnative.model.Parameters;
+import org.sftnative.ops.AdamWUpdate;
+import org.sftnative.ops.AtenOps;
+import org.sftnative.optim.AdamWOptimizer;
+import org.sftnative.optim.Schedule;
+import org.sftnative.tensor.Devices;
+import org.sftnative.tensor.Torch;
+
+/// A whole run, from settings to a fine-tuned model directory: opens what the settings name, builds the loop, runs it,
+/// saves.
+/// Everything that can be wrong with the input is found before the output directory is touched.
+public final class Training {
+    /// Tokens of a micro-batch on a CPU, where bigger ones gain nothing.
+    private static final int CPU_MICRO_BATCH_TOKENS = 4096;
+
+    private Training() {}
+
+    /// @param listeners hear the run's events, in order
+    /// @return the state after the last step
+    /// @throws InputException if settings, model or rows are wrong
+    public static RunState run(RunSettings settings, List<RunListener> listeners) {
+        TrainingSettings training = settings.training();
+        long began = System.nanoTime();
+        checkOutput(settings);
+        Optional<Path> checkpoint =
+                training.resumeFromCheckpoint().map(resume -> Checkpoints.find(training.outputDir(), resume));
+        ModelSettings modelSettings = settings.model();
+        try (LoadedModel loaded = LoadedModel.open(modelSettings)) {
+            TrainingData data = TrainingData.load(settings.data(), loaded.tokenizer());
+            data.train().checkVocabulary(loaded.config().vocabSize());
+            data.eval().ifPresent(eval -> eval.checkVocabulary(loaded.config().vocabSize()));
+            int microBatchTokens =
+                    training.microBatchTokens() > 0 ? training.microBatchTokens() : CPU_MICRO_BATCH_TOKENS;
+            StepPlan plan = new StepPlan(
+                    data.train(),
+                    training.rowsPerStep(),
+                    microBatchTokens,
+                    training.seed(),
+                    settings.data().shuffle());
+            long total = TrainLoop.totalSteps(training, plan);
+
+            try (LoadedModel weightsFrom =
+                            checkpoint.isPresent() ? LoadedModel.open(at(modelSettings, checkpoint.get())) : loaded;
+                    Parameters weights = weightsFrom.weights()) {
+                weights.enableGradients();
+                try (AdamWOptimizer optimizer = optimizer(training, weights)) {
+                    CausalLm model = loaded.llama(weights, training.gradientCheckpointing());
+                    LossFunction loss = new CrossEntropy();
+                    Checkpoints checkpoints = new Checkpoints(
+                            training.outputDir(),
+                            training.saveTotalLimit(),
+                            new Checkpoints.RunIdentity(
+                                    data.train().documents().size(), training.rowsPerStep(), training.seed(), total));
+                    RunState start = checkpoint
+                            .map(path -> checkpoints.restore(path, optimizer))
+                            .orElse(RunState.START);
+                    new OutputDirectory(training.outputDir()).create();
+
+                    RunListener listener = new Listeners(listeners);
+                    RunHooks hooks = new RunHooks(
+                            loaded, model, loss, optimizer, checkpoints, plan, evaluator(data, microBatchTokens));
+                    listener.on(new RunEvent.Started(
+                            start.step(), total, summary(settings, loaded, data, plan, microBatchTokens, checkpoint)));
+                    TrainLoop loop = new TrainLoop(
+                            model, loss, optimizer, schedule(training, total), plan, training, hooks, listener);
+                    RunState end = loop.run(start);
+                    hooks.saveModel(training.outputDir());
+                    listener.on(new RunEvent.Finished(
+                            end.step(),
+                            end.tokens() - start.tokens(),
+                            (System.nanoTime() - began) / 1e9,
+                            (end.lossSum() - start.lossSum()) / Math.max(1, end.labelTokens() - start.labelTokens()),
+                            Devices.peakBytes(loaded.device()),
+                            training.outputDir()));
+                    return end;
+                }
+            }
+        }
+    }
+
+    /// The learning rate of every step, as the settings say.
+    static Schedule schedule(TrainingSettings training, long total) {
+        double peak = training.learningRate();
+        long warmup = training.warmupSteps(total);
+        return switch (training.lrSchedulerType()) {
+            case LINEAR -> Schedule.warmed(peak, warmup, total, Schedule.LINEAR);
+            case COSINE -> Schedule.warmed(peak, warmup, total, Schedule.COSINE);
+            case COSINE_WITH_MIN_LR -> Schedule.warmed(peak, warmup, total, Schedule.cosineTo(training.minLrRate()));
+            case CONSTANT_WITH_WARMUP -> Schedule.warmed(peak, warmup, total, Schedule.CONSTANT);
+            case CONSTANT -> step -> peak;
+        };
+    }
+
+    private static AdamWOptimizer optimizer(TrainingSettings training, Parameters weights) {
+        return new AdamWOptimizer(
+                new AtenOps(),
+                weights.flatWeights(),
+                weights.flatGradients(),
+                weights.layout().decayed(),
+                new AdamWUpdate(
+                        training.learningRate(),
+                        training.adamBeta1(),
+                        training.adamBeta2(),
+                        training.adamEpsilon(),
+                        training.weightDecay(),
+                        0));
+    }
+
+    private static Optional<Evaluator> evaluator(TrainingData data, int microBatchTokens) {
+        return data.eval().map(rows -> new Evaluator(StepPlan.evaluation(rows, microBatchTokens)));
+    }
+
+    private static ModelSettings at(ModelSettings settings, Path directory) {
+        return new ModelSettings(directory, settings.device(), settings.precision(), settings.threads());
+    }
+
+    /// What was decided, each with its reason: the start of every run's output.
+    private static Map<String, String> summary(
+            RunSettings settings,
+            LoadedModel loaded,
+            TrainingData data,
+            StepPlan plan,
+            int microBatchTokens,
+            Optional<Path> checkpoint) {
+        Map<String, String> summary = new LinkedHashMap<>();
+        TrainingSettings training = settings.training();
+        summary.put(
+                "model",
+                settings.model().modelNameOrPath() + " (" + loaded.config().modelType() + ", "
+                        + ParameterLayout.of(loaded.config()).parameterCount() + " parameters)");
+        summary.put("device", Devices.name(loaded.device()) + " (" + Torch.threads() + " CPU threads)");
+        summary.put(
+                "precision",
+                loaded.precision()
+                        + (settings.model().precision() == loaded.precision()
+                                ? ""
+                                : " (device " + Devices.name(loaded.device()) + ")"));
+        summary.put("train rows", rows(data.train()));
+        data.eval().ifPresent(eval -> summary.put("eval rows", rows(eval)));
+        summary.put("loss on", lossOn(settings.data()));
+        summary.put(
+                "step",
+                training.rowsPerStep() + " rows (" + training.perDeviceTrainBatchSize() + " x "
+                        + training.gradientAccumulationSteps() + "), " + plan.stepsPerEpoch() + " steps an epoch");
+        summary.put("micro_batch_tokens", microBatchTokens + (training.microBatchTokens() > 0 ? "" : " (default)"));
+        checkpoint.ifPresent(path -> summary.put("resumed from", path.toString()));
+        return summary;
+    }
+
+    private static String lossOn(DataSettings data) {
+        return (data.trainOnPrompt() ? "every token" : "responses")
+                + (data.appendEos() ? " and their EOS" : ", no EOS");
+    }
+
+    private static String rows(Dataset dataset) {
+        Dataset.Report report = dataset.report();
+        return report.rows() + " (" + report.tokens() + " tokens, " + report.labelTokens() + " trained, "
+                + report.truncated() + " cut off, " + report.dropped().size() + " dropped)";
+    }
+
+    /// Refuses an output directory that is in use, before anything is read or written.
+    private static void checkOutput(RunSettings settings) {
+        TrainingSettings training = settings.training();
+        Path output = training.outputDir();
+        Path model = settings.model().modelNameOrPath().toAbsolutePath().normalize();
+        if (output.toAbsolutePath().normalize().equals(model)) {
+            throw new InputException("the output directory is the model's own: " + output
+                    + "\n  choose another --output-dir, the model would be lost");
+        }
+        new OutputDirectory(output)
+                .check(
+                        training.overwriteOutputDir()
+                                || training.resumeFromCheckpoint().isPresent(),
+                        "go on with --resume latest, or replace what is there with --overwrite-output-dir");
+    }
+}
