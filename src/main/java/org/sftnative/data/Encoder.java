@@ -7,8 +7,9 @@ import org.sftnative.InputException;
 /// Examples to documents.
 ///
 /// Normally prompt and response are encoded apart, so that no token straddles the boundary: the prompt with BOS if the
-/// tokenizer adds one, the response with EOS, and only these two are trained. With `trainOnPrompt` the whole text is
-/// encoded at once and all of it is trained, but the first token, which nothing predicts.
+/// tokenizer adds one, then the response with EOS, and only response and EOS are trained.
+/// With `trainOnPrompt` the whole text is encoded at once and all of it is trained, but for the first token, which
+/// nothing predicts.
 /// A row is cut at `maxLength` tokens; one that is cut has lost its EOS, one of exactly `maxLength` keeps it.
 public final class Encoder {
     private final Tokenizer tokenizer;

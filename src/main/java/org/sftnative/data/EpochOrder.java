@@ -1,8 +1,7 @@
 package org.sftnative.data;
 
-/// The order of an epoch's rows: a pure function of (rows, seed, epoch), the same on every machine and for any number
-/// of
-/// workers, so that a resumed run goes on exactly where it was.
+/// The order of an epoch's rows: a pure function of (rows, seed, epoch), the same on every machine and for any
+/// number of workers, so that a resumed run goes on exactly where it was.
 ///
 /// Fisher-Yates from the last place down, each index drawn without bias from SplitMix64 (Steele, Lea, Flood, "Fast
 /// splittable pseudorandom number generators", 2014), whose start is the mix of seed and epoch.

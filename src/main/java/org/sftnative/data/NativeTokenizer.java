@@ -7,9 +7,8 @@ import java.lang.ref.Reference;
 import org.sftnative.InputException;
 
 /// One tokenizer of the tokenizers library, by its handle. Calls the library's binding directly: its Java layer
-/// truncates
-/// at 512 tokens and pads unless told otherwise, calls home, and makes nine arrays a text where we want one.
-/// Safe for use by several threads; freed when it is no longer reachable.
+/// truncates at 512 tokens and pads unless told otherwise, calls home, and makes nine arrays a text where we want
+/// one. Safe for use by several threads; freed when it is no longer reachable.
 final class NativeTokenizer {
     private static final Cleaner CLEANER = Cleaner.create();
     private static final TokenizersLibrary LIBRARY = load();

@@ -22,9 +22,8 @@ import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.ObjectReader;
 import tools.jackson.databind.node.ObjectNode;
 
-/// Streams the rows of a JSON array or of JSON Lines, told apart by the first character. A byte-order mark, CRLF and
-/// empty
-/// lines are fine. Everything wrong is an [InputException] that names the file and the line or row.
+/// Streams the rows of a JSON array or of JSON Lines, told apart by the first character. A byte-order mark, CRLF
+/// and empty lines are fine. Everything wrong is an [InputException] that names the file and the line or row.
 public final class Rows implements Iterator<Row>, AutoCloseable {
     private static final String EXPECTED = "rows must be a JSON array of objects, or JSON Lines: one object a line";
     private static final ObjectReader IN_ARRAY =

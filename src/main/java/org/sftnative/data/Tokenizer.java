@@ -47,9 +47,8 @@ public final class Tokenizer {
         suffix = Arrays.copyOfRange(framed, before + bare.length, framed.length);
     }
 
-    /// Reads tokenizer.json, and the names of the special tokens from tokenizer_config.json, special_tokens_map.json
-    /// or,
-    /// by id, generation_config.json and config.json.
+    /// Reads tokenizer.json, and the names of the special tokens from tokenizer_config.json,
+    /// special_tokens_map.json or, by id, generation_config.json and config.json.
     ///
     /// @throws InputException if tokenizer.json is missing or broken
     public static Tokenizer load(Path modelDirectory) {
@@ -103,9 +102,9 @@ public final class Tokenizer {
         return OptionalInt.empty();
     }
 
-    /// As transformers' `tok(text)["input_ids"]`: special-token text becomes special tokens, and BOS or EOS are added
-    /// where
-    /// tokenizer.json says so (transformers 5 heeds `add_bos_token` no more where there is a tokenizer.json).
+    /// As transformers' `tok(text)["input_ids"]`: special-token text becomes special tokens, and BOS or EOS are
+    /// added where tokenizer.json says so (transformers 5 heeds `add_bos_token` no more where there is a
+    /// tokenizer.json).
     public int[] encode(String text) {
         return whole.ids(text, true);
     }
@@ -116,8 +115,7 @@ public final class Tokenizer {
     }
 
     /// Ids of text that came from a row or a user: `</s>` in it is four characters and not the end of the sequence.
-    /// Without
-    /// such text, these are transformers' ids. Training and generation both encode with this.
+    /// Without such text, these are transformers' ids. Training and generation both encode with this.
     ///
     /// @param first whether what tokenizer.json adds before a text (BOS, in most models) comes before it
     /// @param last whether what tokenizer.json adds after a text (nothing, in most models) comes after it

@@ -12,9 +12,8 @@ import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.ObjectNode;
 
-/// A tokenizer.json, checked before the library sees it: what the library does not check itself ends in a Rust panic,
-/// and
-/// a panic ends the process.
+/// A tokenizer.json, checked before the library sees it: what the library does not check itself ends in a Rust
+/// panic, and a panic ends the process.
 final class TokenizerJson {
     private final Path file;
     private final ObjectNode root;
@@ -126,9 +125,8 @@ final class TokenizerJson {
         require(!ids.isEmpty(), "has an empty 'vocab'");
     }
 
-    /// The library numbers added tokens itself, by their order; a number in the file that differs would train one row
-    /// of
-    /// the embedding and mean another.
+    /// The library numbers added tokens itself, by their order; a number in the file that differs would train one
+    /// row of the embedding and mean another.
     private int readAddedTokens(int modelSize) {
         JsonNode added = root.path("added_tokens");
         if (added.isMissingNode() || added.isNull()) {

@@ -100,6 +100,20 @@ class TokenizerTest {
         assertTrue(ids.length > 3, "the special token is written out");
     }
 
+    @Test
+    void anAddedTokenKeepsItsIdBesideSpecialTokensOfTheVocabulary() throws IOException {
+        Tokenizer tokenizer = Tokenizer.load(edited(directory, "bytelevel", "tokenizer.json", json -> {
+            ObjectNode added = ((ArrayNode) json.path("added_tokens")).addObject();
+            added.put("id", 420).put("content", "<extra>").put("special", false);
+            for (String flag : List.of("single_word", "lstrip", "rstrip", "normalized")) {
+                added.put(flag, false);
+            }
+        }));
+        int[] ids = tokenizer.encodeRow("</s><extra>", false, false);
+        assertEquals(420, ids[ids.length - 1]);
+        assertTrue(ids.length > 2);
+    }
+
     @ParameterizedTest
     @FieldSource("KINDS")
     void aRowHasTheBosOfItsTokenizerOnce(String kind) {

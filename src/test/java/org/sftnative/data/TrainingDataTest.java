@@ -125,6 +125,8 @@ class TrainingDataTest {
         Example example = new Example("ab", "c");
         assertEquals(TrainingData.position(example), TrainingData.position(new Example("ab", "c")));
         assertTrue(TrainingData.position(example) != TrainingData.position(new Example("a", "bc")));
+        assertTrue(TrainingData.position(example) != TrainingData.position(new Example("ba", "c")));
+        assertTrue(TrainingData.position(example) != TrainingData.position(new Example("ab", "d")));
     }
 
     @Test
