@@ -60,9 +60,7 @@ public final class Training {
                     settings.data().shuffle());
             long total = TrainLoop.totalSteps(training, plan);
 
-            try (LoadedModel weightsFrom =
-                            checkpoint.isPresent() ? LoadedModel.open(at(modelSettings, checkpoint.get())) : loaded;
-                    Parameters weights = weightsFrom.weights()) {
+            try (Parameters weights = weights(loaded, modelSettings, checkpoint)) {
                 weights.enableGradients();
                 try (AdamWOptimizer optimizer = optimizer(training, weights)) {
                     CausalLm model = loaded.llama(weights, training.gradientCheckpointing());
@@ -110,6 +108,16 @@ public final class Training {
             case CONSTANT_WITH_WARMUP -> Schedule.warmed(peak, warmup, total, Schedule.CONSTANT);
             case CONSTANT -> step -> peak;
         };
+    }
+
+    /// The weights to start from: the model's, or those of the checkpoint that the run goes on from.
+    private static Parameters weights(LoadedModel loaded, ModelSettings settings, Optional<Path> checkpoint) {
+        if (checkpoint.isEmpty()) {
+            return loaded.weights();
+        }
+        try (LoadedModel saved = LoadedModel.open(at(settings, checkpoint.get()))) {
+            return saved.weights();
+        }
     }
 
     private static AdamWOptimizer optimizer(TrainingSettings training, Parameters weights) {
