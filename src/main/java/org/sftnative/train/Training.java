@@ -21,11 +21,15 @@ import org.sftnative.model.LlamaEngine;
 import org.sftnative.model.LossFunction;
 import org.sftnative.model.ParameterLayout;
 import org.sftnative.model.Parameters;
+import org.sftnative.ops.AdamWState;
+import org.sftnative.ops.AdamWState.Masters;
+import org.sftnative.ops.AdamWState.Moments;
 import org.sftnative.ops.AdamWUpdate;
 import org.sftnative.ops.AtenOps;
 import org.sftnative.optim.AdamWOptimizer;
 import org.sftnative.optim.Schedule;
 import org.sftnative.tensor.Devices;
+import org.sftnative.tensor.Dtype;
 import org.sftnative.tensor.Torch;
 
 /// A whole run, from settings to a fine-tuned model directory: opens what the settings name, builds the loop, runs it,
@@ -125,18 +129,20 @@ public final class Training {
     }
 
     private static AdamWOptimizer optimizer(TrainingSettings training, Parameters weights) {
-        return new AdamWOptimizer(
-                new AtenOps(),
-                weights.flatWeights(),
-                weights.flatGradients(),
+        AdamWUpdate update = new AdamWUpdate(
+                training.learningRate(),
+                training.adamBeta1(),
+                training.adamBeta2(),
+                training.adamEpsilon(),
+                training.weightDecay(),
                 weights.layout().decayed(),
-                new AdamWUpdate(
-                        training.learningRate(),
-                        training.adamBeta1(),
-                        training.adamBeta2(),
-                        training.adamEpsilon(),
-                        training.weightDecay(),
-                        0));
+                0,
+                training.seed());
+        Masters masters = weights.dtype() == Dtype.F32 ? Masters.FP32 : Masters.SPLIT;
+        AdamWState state =
+                AdamWState.create(masters, Moments.FP32, weights.layout().numel(), weights.device());
+        return new AdamWOptimizer(
+                new AtenOps(), weights.flatWeights(), weights.flatGradients(), update, state);
     }
 
     private static Optional<Evaluator> evaluator(TrainingData data, int microBatchTokens) {
