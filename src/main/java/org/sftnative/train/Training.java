@@ -75,11 +75,20 @@ public final class Training {
                             training.outputDir(),
                             training.saveTotalLimit(),
                             new Checkpoints.RunIdentity(
-                                    data.train().documents().size(), training.rowsPerStep(), training.seed(), total));
+                                    data.train().documents().size() + " ("
+                                            + data.train().fingerprint() + ")",
+                                    training.rowsPerStep(),
+                                    settings.data().shuffle(),
+                                    training.seed(),
+                                    total,
+                                    loaded.precision()));
                     RunState start = checkpoint
                             .map(path -> checkpoints.restore(path, optimizer))
                             .orElse(RunState.START);
                     new OutputDirectory(training.outputDir()).create();
+                    if (checkpoint.isEmpty()) {
+                        checkpoints.startAnew();
+                    }
 
                     RunListener listener = new Listeners(listeners);
                     RunHooks hooks = new RunHooks(
@@ -96,7 +105,7 @@ public final class Training {
                             end.step(),
                             end.tokens() - start.tokens(),
                             (System.nanoTime() - began) / 1e9,
-                            (end.lossSum() - start.lossSum()) / Math.max(1, end.labelTokens() - start.labelTokens()),
+                            end.meanLoss(),
                             Devices.peakBytes(loaded.device()),
                             training.outputDir()));
                     return end;
@@ -124,6 +133,10 @@ public final class Training {
             return loaded.weights();
         }
         try (LoadedModel saved = LoadedModel.open(at(settings, checkpoint.get()))) {
+            if (!saved.config().equals(loaded.config())) {
+                throw new InputException(checkpoint.get() + " holds another model than " + loaded.path()
+                        + ": their config.json differ\n  resume with the model that the run began with");
+            }
             return saved.weights();
         }
     }
@@ -203,15 +216,14 @@ public final class Training {
     private static void checkOutput(RunSettings settings) {
         TrainingSettings training = settings.training();
         Path output = training.outputDir();
-        Path model = settings.model().modelNameOrPath().toAbsolutePath().normalize();
-        if (output.toAbsolutePath().normalize().equals(model)) {
-            throw new InputException("the output directory is the model's own: " + output
-                    + "\n  choose another --output-dir, the model would be lost");
-        }
-        new OutputDirectory(output)
-                .check(
-                        training.overwriteOutputDir()
-                                || training.resumeFromCheckpoint().isPresent(),
-                        "go on with --resume latest, or replace what is there with --overwrite-output-dir");
+        OutputDirectory directory = new OutputDirectory(output);
+        directory.checkApart(settings.model().modelNameOrPath());
+        boolean goesOn = training.resumeFromCheckpoint()
+                .filter(resume -> resume.equals("latest")
+                        || OutputDirectory.real(Path.of(resume)).startsWith(directory.real()))
+                .isPresent();
+        directory.check(
+                training.overwriteOutputDir() || goesOn,
+                "go on with --resume latest, or replace what is there with --overwrite-output-dir");
     }
 }
