@@ -17,8 +17,7 @@ import org.sftnative.tensor.Tensors;
 /// @param v (n) second moments, likewise
 /// @param mScale (ceil(n / 256)) fp32, the scales of m; empty unless BLOCK8
 /// @param vScale likewise of v
-public record AdamWState(
-        Masters masters, Moments moments, Tensor low, Tensor m, Tensor v, Tensor mScale, Tensor vScale)
+public record AdamWState(Masters masters, Moments moments, Tensor low, Tensor m, Tensor v, Tensor mScale, Tensor vScale)
         implements AutoCloseable {
     private static final int BLOCK = 256;
 

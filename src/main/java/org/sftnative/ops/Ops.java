@@ -104,8 +104,8 @@ public interface Ops {
     ///
     /// @param gradients (n) flat; not changed
     /// @param maxNorm 0: no clipping
-    /// @return (3) fp32 on the device: the norm, exact to 1e-6; the factor min(1, maxNorm / (norm + 1e-6)); 1 if the norm
-    ///     is finite, else 0
+    /// @return (at least 3) fp32 on the device: the norm, exact to 1e-6; the factor
+    ///     min(1, maxNorm / (norm + 1e-6)); 1 if the norm is finite, else 0
     Tensor clip(Tensor gradients, double maxNorm);
 
     /// One AdamW update in place, of gradients times the clip factor; changes nothing if the norm is not finite.

@@ -35,7 +35,8 @@ public final class AdamWOptimizer implements AutoCloseable {
         return steps;
     }
 
-    /// One update of every weight, by the gradient scaled down to a norm: once, after all micro-batches. A gradient that
+    /// One update of every weight, by the gradient scaled down to a norm: once, after all micro-batches. A gradient
+    /// that
     /// is not finite updates nothing.
     ///
     /// @param maxNorm 0: no clipping
@@ -53,7 +54,8 @@ public final class AdamWOptimizer implements AutoCloseable {
         }
     }
 
-    /// Everything besides the weights that the next step depends on, by name: what a checkpoint keeps. The tensors are the
+    /// Everything besides the weights that the next step depends on, by name: what a checkpoint keeps. The tensors are
+    /// the
     /// live ones: copy into them to restore, then [#restored].
     public SequencedMap<String, Tensor> state() {
         return state.tensors();
