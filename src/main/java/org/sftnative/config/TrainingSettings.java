@@ -22,6 +22,11 @@ public record TrainingSettings(
         int microBatchTokens,
 
         @Setting(
+                doc = "auto, fused (written-out backward) or reference (libtorch autograd, slower, easy to change)",
+                value = "auto")
+        EngineChoice engine,
+
+        @Setting(
                 doc = "recompute activations in the backward pass: less memory, about a third more time",
                 value = "false")
         boolean gradientCheckpointing,

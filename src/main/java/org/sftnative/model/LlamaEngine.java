@@ -25,7 +25,7 @@ import org.sftnative.tensor.Tensors;
 ///
 /// T tokens, N wanted rows, C hidden, H query heads, K kv heads, D head size, Q = H * D, R = K * D, F ffn, V
 /// vocabulary.
-public final class LlamaEngine implements CausalLm, AutoCloseable {
+public final class LlamaEngine implements CausalLm {
     /// Elements of the logits that exist at one time.
     private static final long CHUNK_ELEMENTS = 1L << 23;
 

@@ -90,7 +90,7 @@ public interface Ops {
     /// @param v (n) fp32, second moment
     void adamw(Tensor weights, Tensor gradients, Tensor m, Tensor v, AdamWUpdate update);
 
-    /// The 2-norm of a flat buffer, summed in fp32 at least: a scalar on the device.
+    /// The 2-norm of a flat buffer: a scalar, fp64, on the device, exact to 1e-6.
     Tensor norm(Tensor flat);
 
     /// The shape of attention.

@@ -16,6 +16,7 @@ import org.sftnative.data.TrainingData;
 import org.sftnative.metrics.RunEvent;
 import org.sftnative.metrics.RunListener;
 import org.sftnative.model.CausalLm;
+import org.sftnative.model.LlamaEngine;
 import org.sftnative.model.LossFunction;
 import org.sftnative.model.ParameterLayout;
 import org.sftnative.model.Parameters;
@@ -69,8 +70,9 @@ public final class Training {
 
             try (Parameters weights = weights(loaded, modelSettings, checkpoint)) {
                 weights.enableGradients();
-                try (AdamWOptimizer optimizer = optimizer(training, weights)) {
-                    CausalLm model = loaded.llama(weights, training.gradientCheckpointing());
+                try (AdamWOptimizer optimizer = optimizer(training, weights);
+                        CausalLm model =
+                                loaded.trainable(weights, training.engine(), training.gradientCheckpointing())) {
                     LossFunction loss = recipe.loss();
                     Checkpoints checkpoints = new Checkpoints(
                             training.outputDir(),
@@ -86,7 +88,9 @@ public final class Training {
                     RunHooks hooks = new RunHooks(
                             loaded, model, loss, optimizer, checkpoints, plan, evaluator(data, microBatchTokens));
                     listener.on(new RunEvent.Started(
-                            start.step(), total, summary(settings, loaded, data, plan, microBatchTokens, checkpoint)));
+                            start.step(),
+                            total,
+                            summary(settings, loaded, model, data, plan, microBatchTokens, checkpoint)));
                     TrainLoop loop = new TrainLoop(
                             model,
                             loss,
@@ -161,6 +165,7 @@ public final class Training {
     private static Map<String, String> summary(
             RunSettings settings,
             LoadedModel loaded,
+            CausalLm model,
             TrainingData data,
             StepPlan plan,
             int microBatchTokens,
@@ -178,6 +183,7 @@ public final class Training {
                         + (settings.model().precision() == loaded.precision()
                                 ? ""
                                 : " (device " + Devices.name(loaded.device()) + ")"));
+        summary.put("engine", model instanceof LlamaEngine ? "fused" : "reference (libtorch autograd)");
         summary.put("train rows", rows(data.train()));
         data.eval().ifPresent(eval -> summary.put("eval rows", rows(eval)));
         summary.put("loss on", lossOn(settings.data()));
