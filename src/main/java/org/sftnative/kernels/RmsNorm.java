@@ -6,7 +6,10 @@ public final class RmsNorm {
     /// The widest row that a block holds in registers.
     public static final int MAX_WIDTH = 32_768;
 
-    private static final int BLOCKS_PER_SM = 3;
+    /// Threads of the backward kernel an SM holds, at its 80 registers each.
+    private static final int THREADS_PER_SM = 768;
+
+    private static final int MOST_BLOCKS_PER_SM = 16;
     private final Columns columns;
     private final int multiprocessors;
     private final KernelFunction forward1;
@@ -101,7 +104,7 @@ public final class RmsNorm {
 
     /// Bytes that [#backward] needs to work in.
     public long workspaceBytes(int width) {
-        return 4L * BLOCKS_PER_SM * multiprocessors * width;
+        return 4L * backwardBlocks(width) * width;
     }
 
     /// dx = bf16(dResidual + gradient of the norm), dWeight = beta dWeight + sum over rows of dy n. Deterministic on
@@ -133,13 +136,11 @@ public final class RmsNorm {
         requireWidth(width);
         int groups = Shape.ceilDiv(width, Shape.GROUP);
         boolean vectors = Shape.vectors(width, dy | residual | weight | dResidual | dx | workspace);
-        int each = !vectors || groups > 1024 ? 4 : groups <= 64 ? 1 : 2;
         KernelFunction kernel = !vectors
                 ? backwardAny
-                : groups > 1024 ? backwardWidest : groups > 512 ? backwardWide : each == 1 ? backward1 : backward2;
-        int threads = Shape.warps(Shape.ceilDiv(groups, each), 1024);
-        // small rows: more of the small blocks, up to what the workspace holds
-        int blocks = Math.min(tokens, BLOCKS_PER_SM * multiprocessors);
+                : groups > 1024 ? backwardWidest : groups > 512 ? backwardWide : groups > 64 ? backward2 : backward1;
+        int threads = backwardThreads(groups, vectors);
+        int blocks = Math.min(tokens, backwardBlocks(width));
         kernel.begin()
                 .arg(dy)
                 .arg(residual)
@@ -155,6 +156,17 @@ public final class RmsNorm {
         if (dWeight != 0) {
             columns.finish(workspace, dWeight, blocks, width, type, accumulate, stream);
         }
+    }
+
+    /// Blocks that the card holds at once: each keeps a row of partial sums.
+    private int backwardBlocks(int width) {
+        int threads = backwardThreads(Shape.ceilDiv(width, Shape.GROUP), true);
+        return multiprocessors * Math.clamp(THREADS_PER_SM / threads, 1, MOST_BLOCKS_PER_SM);
+    }
+
+    private static int backwardThreads(int groups, boolean vectors) {
+        int each = !vectors || groups > 1024 ? 4 : groups > 64 ? 2 : 1;
+        return Shape.warps(Shape.ceilDiv(groups, each), 1024);
     }
 
     private static void requireWidth(int width) {

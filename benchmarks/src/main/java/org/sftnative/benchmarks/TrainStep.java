@@ -134,9 +134,7 @@ public class TrainStep {
 
     @TearDown
     public void close() {
-        if (model instanceof LlamaEngine fused) {
-            fused.close();
-        }
+        model.close();
         optimizer.close();
         parameters.close();
     }
