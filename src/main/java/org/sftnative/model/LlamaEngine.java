@@ -13,6 +13,7 @@ import org.sftnative.ops.Ops.Angles;
 import org.sftnative.ops.Ops.AttentionState;
 import org.sftnative.ops.Ops.Documents;
 import org.sftnative.ops.Ops.Heads;
+import org.sftnative.ops.Ops.Ids;
 import org.sftnative.tensor.Scopes;
 import org.sftnative.tensor.Tensors;
 
@@ -192,7 +193,7 @@ public final class LlamaEngine implements CausalLm {
         private final Documents documents;
         private final long tokens;
         private final Tensor wanted;
-        private final Tensor ids;
+        private final Ids ids;
         private final Angles angles;
         private final EngineBuffers b;
         private final AttentionState[] attention = new AttentionState[config.nLayer()];
@@ -203,12 +204,15 @@ public final class LlamaEngine implements CausalLm {
 
         /// @param wanted (N) the rows whose hidden state is asked for
         Pass(PackedBatch batch, Tensor wanted) {
-            this.documents = new Documents(batch.cuSeqlens());
+            Tensor cu = Tensors.ofInts(batch.cuSeqlens(), parameters.device());
+            this.documents = new Documents(batch.cuSeqlens(), cu.to(ScalarType.Int));
             this.tokens = batch.tokens();
             this.wanted = wanted;
-            this.ids = batch.inputIds();
+            this.ids = new Ids(batch.inputIds(), batch.hostIds());
             Tensor angle = config.rope().angles(batch.positions(), batch.cuSeqlens());
-            this.angles = new Angles(angle.cos(), angle.sin());
+            Tensor rows =
+                    torch.arange(new Scalar(batch.tokens()), Tensors.options(ScalarType.Int, parameters.device()));
+            this.angles = new Angles(angle.cos(), angle.sin(), rows);
             this.b = buffersFor(batch.tokens());
         }
 

@@ -136,13 +136,13 @@ public final class AtenOps implements Ops {
     }
 
     @Override
-    public void embedding(Tensor ids, Tensor weight, Tensor x) {
-        Scopes.run(() -> torch.index_select_out(x, weight, 0, ids));
+    public void embedding(Ids ids, Tensor weight, Tensor x) {
+        Scopes.run(() -> torch.index_select_out(x, weight, 0, ids.device()));
     }
 
     @Override
-    public void embeddingBackward(Tensor dx, Tensor ids, Tensor dWeight) {
-        Scopes.run(() -> dWeight.index_add_(0, ids, dx));
+    public void embeddingBackward(Tensor dx, Ids ids, Tensor dWeight) {
+        Scopes.run(() -> dWeight.index_add_(0, ids.device(), dx));
     }
 
     @Override

@@ -82,17 +82,17 @@ public interface Ops {
 
     /// Rows of the embedding.
     ///
-    /// @param ids (T) int64
+    /// @param ids (T)
     /// @param weight (V, C)
     /// @param x (T, C), written
-    void embedding(Tensor ids, Tensor weight, Tensor x);
+    void embedding(Ids ids, Tensor weight, Tensor x);
 
     /// Adds rows to the embedding's gradient.
     ///
     /// @param dx (T, C)
-    /// @param ids (T) int64
+    /// @param ids (T)
     /// @param dWeight (V, C): added to
-    void embeddingBackward(Tensor dx, Tensor ids, Tensor dWeight);
+    void embeddingBackward(Tensor dx, Ids ids, Tensor dWeight);
 
     /// The gradient of a bias: dBias += the sum of the rows of dy.
     ///
@@ -119,7 +119,14 @@ public interface Ops {
     ///
     /// @param cos (T, D / 2) fp32
     /// @param sin (T, D / 2) fp32
-    record Angles(Tensor cos, Tensor sin) {}
+    /// @param rows (T) int32: which row is each token's, 0 to T - 1
+    record Angles(Tensor cos, Tensor sin, Tensor rows) {}
+
+    /// Token ids of a batch, on both sides.
+    ///
+    /// @param device (T) int64
+    /// @param host the same
+    record Ids(Tensor device, int[] host) {}
 
     /// The shape of attention.
     ///
@@ -136,7 +143,8 @@ public interface Ops {
     /// Where documents begin.
     ///
     /// @param cuSeqlens (documents + 1) first position of each, then T; on the host
-    record Documents(int[] cuSeqlens) {
+    /// @param onDevice the same, int32
+    record Documents(int[] cuSeqlens, Tensor onDevice) {
         public int count() {
             return cuSeqlens.length - 1;
         }
@@ -147,6 +155,19 @@ public interface Ops {
 
         public int length(int document) {
             return cuSeqlens[document + 1] - cuSeqlens[document];
+        }
+
+        public int longest() {
+            int longest = 0;
+            for (int d = 0; d < count(); d++) {
+                longest = Math.max(longest, length(d));
+            }
+            return longest;
+        }
+
+        /// Whether all documents have the same length.
+        public boolean even() {
+            return (long) longest() * count() == cuSeqlens[count()];
         }
     }
 
