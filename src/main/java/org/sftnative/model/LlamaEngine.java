@@ -171,7 +171,7 @@ public final class LlamaEngine implements CausalLm {
 
     private EngineBuffers buffersFor(int tokens) {
         if (buffers == null || buffers.tokens() < tokens) {
-            close();
+            freeBuffers();
             long chunk = Math.max(64, CHUNK_ELEMENTS / config.vocabSize());
             buffers = new EngineBuffers(
                     config, policies, parameters.dtype().scalarType(), parameters.device(), tokens, (int)
@@ -180,12 +180,17 @@ public final class LlamaEngine implements CausalLm {
         return buffers;
     }
 
-    @Override
-    public void close() {
+    private void freeBuffers() {
         if (buffers != null) {
             buffers.close();
             buffers = null;
         }
+    }
+
+    @Override
+    public void close() {
+        freeBuffers();
+        weights.close();
     }
 
     /// One micro-batch through the blocks and back.

@@ -37,7 +37,8 @@ import org.sftnative.tensor.Dtype;
 import org.sftnative.tensor.Tensors;
 import org.sftnative.tensor.Torch;
 
-/// Full fine-tuning of real model shapes with random weights and tokens, every token a label: real tokens per second, model
+/// Full fine-tuning of real model shapes with random weights and tokens, every token a label: real tokens per second,
+/// model
 /// TFLOP/s and peak memory of a step. One line of JSON a case.
 ///
 ///     GpuWorkloads seed7b fix1b_2048:recompute=selective,micro=8192 ...
@@ -103,15 +104,17 @@ public final class GpuWorkloads {
         LlamaConfig config = config(s);
         int steps = Integer.parseInt(options.getOrDefault("steps", String.valueOf(c.steps)));
         int micro = Integer.parseInt(options.getOrDefault("micro", "1000000"));
-        Recompute recompute = Recompute.valueOf(options.getOrDefault("recompute", "SELECTIVE").toUpperCase());
+        Recompute recompute =
+                Recompute.valueOf(options.getOrDefault("recompute", "SELECTIVE").toUpperCase());
         int warm = 2;
+        Tensors.zeros(ScalarType.Float, device, 1).close(); // the allocator knows no device before its first use
         torch_cuda.getAllocator().resetPeakStats(device.index());
         try (Parameters parameters = new Parameters(ParameterLayout.of(config), Dtype.BF16, device)) {
             Initialisation.fill(parameters, config, 1);
             parameters.enableGradients();
             Ops ops = ops(options, device);
-            AdamWUpdate update = new AdamWUpdate(
-                    0, 0.9, 0.999, 1e-8, 0, parameters.layout().decayed(), 0, 1);
+            AdamWUpdate update =
+                    new AdamWUpdate(0, 0.9, 0.999, 1e-8, 0, parameters.layout().decayed(), 0, 1);
             AdamWState state = AdamWState.create(
                     AdamWState.Masters.valueOf(options.get("masters")),
                     AdamWState.Moments.valueOf(options.get("moments")),
