@@ -19,6 +19,7 @@ import java.util.stream.Stream;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.NoGradGuard;
 import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.sftnative.InputException;
 import org.sftnative.config.PrecisionChoice;
 import org.sftnative.io.AtomicFiles;
@@ -28,7 +29,6 @@ import org.sftnative.io.StoredDtype;
 import org.sftnative.io.TensorSource;
 import org.sftnative.optim.AdamWOptimizer;
 import org.sftnative.tensor.Devices;
-import org.sftnative.tensor.Dtype;
 import org.sftnative.tensor.Tensors;
 import tools.jackson.core.JacksonException;
 import tools.jackson.databind.DeserializationFeature;
@@ -220,12 +220,15 @@ final class Checkpoints {
     }
 
     private static void restore(SafetensorsFile file, String name, Tensor tensor) {
-        if (!file.tensors().containsKey(name) || file.info(name).elements() != tensor.numel()) {
-            throw new InputException(file.path() + ": '" + name + "' is missing or of another size, this run needs "
-                    + tensor.numel() + " elements\n  resume with the precision of the run that wrote it");
+        boolean there = file.tensors().containsKey(name);
+        if (!there
+                || file.info(name).byteSize() != tensor.nbytes()
+                || file.info(name).dtype() != storedType(tensor)) {
+            throw new InputException(file.path() + ": '" + name + "' is missing or not " + tensor.numel()
+                    + " elements of " + storedType(tensor) + "\n  resume with the precision of the run that wrote it");
         }
         Tensor host = Tensors.empty(tensor.scalar_type(), Devices.cpu(), tensor.numel());
-        file.read(name, Dtype.F32, Tensors.memory(host));
+        Tensors.memory(host).copyFrom(file.bytes(name));
         tensor.copy_(host);
     }
 
@@ -252,12 +255,30 @@ final class Checkpoints {
         return Long.parseLong(checkpoint.getFileName().toString().substring("checkpoint-".length()));
     }
 
+    private static StoredDtype storedType(Tensor tensor) {
+        for (StoredDtype type : List.of(StoredDtype.BF16, StoredDtype.I16, StoredDtype.U8)) {
+            if (Tensors.is(tensor, scalarType(type))) {
+                return type;
+            }
+        }
+        return StoredDtype.F32;
+    }
+
+    private static ScalarType scalarType(StoredDtype type) {
+        return switch (type) {
+            case BF16 -> ScalarType.BFloat16;
+            case I16 -> ScalarType.Short;
+            case U8 -> ScalarType.Byte;
+            default -> ScalarType.Float;
+        };
+    }
+
     private static List<TensorSource> optimizerSources(AdamWOptimizer optimizer) {
         List<TensorSource> sources = new ArrayList<>();
         for (Map.Entry<String, Tensor> entry : optimizer.state().entrySet()) {
             Tensor tensor = entry.getValue();
             List<Long> shape = Arrays.stream(tensor.shape()).boxed().toList();
-            sources.add(new TensorSource(entry.getKey(), StoredDtype.F32, shape, sink -> {
+            sources.add(new TensorSource(entry.getKey(), storedType(tensor), shape, sink -> {
                 try (PointerScope _ = new PointerScope()) {
                     sink.write(Tensors.memory(Tensors.to(tensor, Devices.cpu())));
                 }

@@ -16,16 +16,19 @@ import org.sftnative.data.TrainingData;
 import org.sftnative.metrics.RunEvent;
 import org.sftnative.metrics.RunListener;
 import org.sftnative.model.CausalLm;
-import org.sftnative.model.CrossEntropy;
 import org.sftnative.model.LlamaEngine;
 import org.sftnative.model.LossFunction;
 import org.sftnative.model.ParameterLayout;
 import org.sftnative.model.Parameters;
+import org.sftnative.ops.AdamWState;
+import org.sftnative.ops.AdamWState.Masters;
+import org.sftnative.ops.AdamWState.Moments;
 import org.sftnative.ops.AdamWUpdate;
 import org.sftnative.ops.AtenOps;
 import org.sftnative.optim.AdamWOptimizer;
 import org.sftnative.optim.Schedule;
 import org.sftnative.tensor.Devices;
+import org.sftnative.tensor.Dtype;
 import org.sftnative.tensor.Torch;
 
 /// A whole run, from settings to a fine-tuned model directory: opens what the settings name, builds the loop, runs it,
@@ -37,10 +40,18 @@ public final class Training {
 
     private Training() {}
 
-    /// @param listeners hear the run's events, in order
+    /// The run that the settings describe.
+    ///
+    /// @see #run(RunSettings, Recipe, List)
+    public static RunState run(RunSettings settings, List<RunListener> listeners) {
+        return run(settings, Recipe.STANDARD, listeners);
+    }
+
+    /// @param recipe what is minimised, and at which learning rates
+    /// @param listeners hear the run's events, in order; they stay open
     /// @return the state after the last step
     /// @throws InputException if settings, model or rows are wrong
-    public static RunState run(RunSettings settings, List<RunListener> listeners) {
+    public static RunState run(RunSettings settings, Recipe recipe, List<RunListener> listeners) {
         TrainingSettings training = settings.training();
         long began = System.nanoTime();
         checkOutput(settings);
@@ -66,7 +77,7 @@ public final class Training {
                 try (AdamWOptimizer optimizer = optimizer(training, weights);
                         CausalLm model =
                                 loaded.trainable(weights, training.engine(), training.gradientCheckpointing())) {
-                    LossFunction loss = new CrossEntropy();
+                    LossFunction loss = recipe.loss();
                     Checkpoints checkpoints = new Checkpoints(
                             training.outputDir(),
                             training.saveTotalLimit(),
@@ -94,7 +105,14 @@ public final class Training {
                             total,
                             summary(settings, loaded, model, data, plan, microBatchTokens, checkpoint)));
                     TrainLoop loop = new TrainLoop(
-                            model, loss, optimizer, schedule(training, total), plan, training, hooks, listener);
+                            model,
+                            loss,
+                            optimizer,
+                            recipe.rates().of(training, total),
+                            plan,
+                            training,
+                            hooks,
+                            listener);
                     RunState end = loop.run(start);
                     hooks.saveModel(training.outputDir());
                     listener.on(new RunEvent.Finished(
@@ -138,18 +156,19 @@ public final class Training {
     }
 
     private static AdamWOptimizer optimizer(TrainingSettings training, Parameters weights) {
-        return new AdamWOptimizer(
-                new AtenOps(),
-                weights.flatWeights(),
-                weights.flatGradients(),
+        AdamWUpdate update = new AdamWUpdate(
+                training.learningRate(),
+                training.adamBeta1(),
+                training.adamBeta2(),
+                training.adamEpsilon(),
+                training.weightDecay(),
                 weights.layout().decayed(),
-                new AdamWUpdate(
-                        training.learningRate(),
-                        training.adamBeta1(),
-                        training.adamBeta2(),
-                        training.adamEpsilon(),
-                        training.weightDecay(),
-                        0));
+                0,
+                training.seed());
+        Masters masters = weights.dtype() == Dtype.F32 ? Masters.FP32 : Masters.SPLIT;
+        AdamWState state =
+                AdamWState.create(masters, Moments.FP32, weights.layout().numel(), weights.device());
+        return new AdamWOptimizer(new AtenOps(), weights.flatWeights(), weights.flatGradients(), update, state);
     }
 
     private static Optional<Evaluator> evaluator(TrainingData data, int microBatchTokens) {
