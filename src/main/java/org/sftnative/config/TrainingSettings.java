@@ -2,6 +2,7 @@ package org.sftnative.config;
 
 import java.nio.file.Path;
 import java.util.Optional;
+import org.sftnative.InputException;
 
 /// Steps, optimizer, schedule, and when to log, evaluate and save; names and meanings are transformers'
 /// TrainingArguments'.
@@ -92,6 +93,11 @@ public record TrainingSettings(
         Check.that(perDeviceTrainBatchSize >= 1, "per_device_train_batch_size", perDeviceTrainBatchSize, "1 or more");
         Check.that(
                 gradientAccumulationSteps >= 1, "gradient_accumulation_steps", gradientAccumulationSteps, "1 or more");
+        if ((long) perDeviceTrainBatchSize * gradientAccumulationSteps > Integer.MAX_VALUE) {
+            throw new InputException("a step of " + perDeviceTrainBatchSize + " x " + gradientAccumulationSteps
+                    + " rows is more than " + Integer.MAX_VALUE
+                    + "\n  choose a smaller per_device_train_batch_size or gradient_accumulation_steps");
+        }
         Check.that(microBatchTokens >= 0, "micro_batch_tokens", microBatchTokens, "0 or more");
         Check.that(
                 numTrainEpochs > 0 && Double.isFinite(numTrainEpochs), "num_train_epochs", numTrainEpochs, "above 0");

@@ -94,12 +94,9 @@ public final class TrainLoop {
             // 2. gradients add up over micro-batches; each loss is divided by the whole step's label tokens
             double lossSum = forwardBackward(step);
 
-            // 3. clip once, on the whole gradient, then update; a number that is not finite updates nothing
-            double gradNorm = optimizer.clip(settings.maxGradNorm());
-            boolean finite = Double.isFinite(lossSum) && Double.isFinite(gradNorm);
-            if (finite) {
-                optimizer.step(learningRate);
-            }
+            // 3. clip once, on the whole gradient, and update; a gradient that is not finite updates nothing
+            double gradNorm = optimizer.step(learningRate, settings.maxGradNorm());
+            boolean finite = Double.isFinite(gradNorm);
             state = state.plus(step.tokens(), step.labelTokens(), lossSum, finite);
             if (!finite) {
                 skipped(state, lossSum, gradNorm);

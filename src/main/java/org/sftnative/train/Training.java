@@ -20,11 +20,15 @@ import org.sftnative.model.LlamaEngine;
 import org.sftnative.model.LossFunction;
 import org.sftnative.model.ParameterLayout;
 import org.sftnative.model.Parameters;
+import org.sftnative.ops.AdamWState;
+import org.sftnative.ops.AdamWState.Masters;
+import org.sftnative.ops.AdamWState.Moments;
 import org.sftnative.ops.AdamWUpdate;
 import org.sftnative.ops.AtenOps;
 import org.sftnative.optim.AdamWOptimizer;
 import org.sftnative.optim.Schedule;
 import org.sftnative.tensor.Devices;
+import org.sftnative.tensor.Dtype;
 import org.sftnative.tensor.Torch;
 
 /// A whole run, from settings to a fine-tuned model directory: opens what the settings name, builds the loop, runs it,
@@ -78,11 +82,20 @@ public final class Training {
                             training.outputDir(),
                             training.saveTotalLimit(),
                             new Checkpoints.RunIdentity(
-                                    data.train().documents().size(), training.rowsPerStep(), training.seed(), total));
+                                    data.train().documents().size() + " ("
+                                            + data.train().fingerprint() + ")",
+                                    training.rowsPerStep(),
+                                    settings.data().shuffle(),
+                                    training.seed(),
+                                    total,
+                                    loaded.precision()));
                     RunState start = checkpoint
                             .map(path -> checkpoints.restore(path, optimizer))
                             .orElse(RunState.START);
                     new OutputDirectory(training.outputDir()).create();
+                    if (checkpoint.isEmpty()) {
+                        checkpoints.startAnew();
+                    }
 
                     RunListener listener = new Listeners(listeners);
                     RunHooks hooks = new RunHooks(
@@ -106,7 +119,7 @@ public final class Training {
                             end.step(),
                             end.tokens() - start.tokens(),
                             (System.nanoTime() - began) / 1e9,
-                            (end.lossSum() - start.lossSum()) / Math.max(1, end.labelTokens() - start.labelTokens()),
+                            end.meanLoss(),
                             Devices.peakBytes(loaded.device()),
                             training.outputDir()));
                     return end;
@@ -134,23 +147,28 @@ public final class Training {
             return loaded.weights();
         }
         try (LoadedModel saved = LoadedModel.open(at(settings, checkpoint.get()))) {
+            if (!saved.config().equals(loaded.config())) {
+                throw new InputException(checkpoint.get() + " holds another model than " + loaded.path()
+                        + ": their config.json differ\n  resume with the model that the run began with");
+            }
             return saved.weights();
         }
     }
 
     private static AdamWOptimizer optimizer(TrainingSettings training, Parameters weights) {
-        return new AdamWOptimizer(
-                new AtenOps(),
-                weights.flatWeights(),
-                weights.flatGradients(),
+        AdamWUpdate update = new AdamWUpdate(
+                training.learningRate(),
+                training.adamBeta1(),
+                training.adamBeta2(),
+                training.adamEpsilon(),
+                training.weightDecay(),
                 weights.layout().decayed(),
-                new AdamWUpdate(
-                        training.learningRate(),
-                        training.adamBeta1(),
-                        training.adamBeta2(),
-                        training.adamEpsilon(),
-                        training.weightDecay(),
-                        0));
+                0,
+                training.seed());
+        Masters masters = weights.dtype() == Dtype.F32 ? Masters.FP32 : Masters.SPLIT;
+        AdamWState state =
+                AdamWState.create(masters, Moments.FP32, weights.layout().numel(), weights.device());
+        return new AdamWOptimizer(new AtenOps(), weights.flatWeights(), weights.flatGradients(), update, state);
     }
 
     private static Optional<Evaluator> evaluator(TrainingData data, int microBatchTokens) {
@@ -211,15 +229,14 @@ public final class Training {
     private static void checkOutput(RunSettings settings) {
         TrainingSettings training = settings.training();
         Path output = training.outputDir();
-        Path model = settings.model().modelNameOrPath().toAbsolutePath().normalize();
-        if (output.toAbsolutePath().normalize().equals(model)) {
-            throw new InputException("the output directory is the model's own: " + output
-                    + "\n  choose another --output-dir, the model would be lost");
-        }
-        new OutputDirectory(output)
-                .check(
-                        training.overwriteOutputDir()
-                                || training.resumeFromCheckpoint().isPresent(),
-                        "go on with --resume latest, or replace what is there with --overwrite-output-dir");
+        OutputDirectory directory = new OutputDirectory(output);
+        directory.checkApart(settings.model().modelNameOrPath());
+        boolean goesOn = training.resumeFromCheckpoint()
+                .filter(resume -> resume.equals("latest")
+                        || OutputDirectory.real(Path.of(resume)).startsWith(directory.real()))
+                .isPresent();
+        directory.check(
+                training.overwriteOutputDir() || goesOn,
+                "go on with --resume latest, or replace what is there with --overwrite-output-dir");
     }
 }

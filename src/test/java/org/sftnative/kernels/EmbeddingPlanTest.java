@@ -1,0 +1,28 @@
+package org.sftnative.kernels;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+
+import org.junit.jupiter.api.Test;
+
+class EmbeddingPlanTest {
+    @Test
+    void tokensOfAnIdStandTogetherInTheirOrder() {
+        EmbeddingPlan plan = EmbeddingPlan.of(new int[] {5, 0, 5, 9, 0, 5}, 10);
+        assertArrayEquals(new int[] {0, 5, 9}, plan.unique());
+        assertArrayEquals(new int[] {0, 2, 5, 6}, plan.starts());
+        assertArrayEquals(new int[] {1, 4, 0, 2, 5, 3}, plan.order());
+    }
+
+    @Test
+    void noTokensMakeNoSegments() {
+        EmbeddingPlan plan = EmbeddingPlan.of(new int[0], 10);
+        assertArrayEquals(new int[] {0}, plan.starts());
+    }
+
+    @Test
+    void anIdOutsideTheVocabularyIsRefused() {
+        assertThrows(IndexOutOfBoundsException.class, () -> EmbeddingPlan.of(new int[] {10}, 10));
+        assertThrows(IndexOutOfBoundsException.class, () -> EmbeddingPlan.of(new int[] {-2}, 10));
+    }
+}
