@@ -1,20 +1,31 @@
 package org.sftnative.kernels;
 
+import java.util.List;
+
 /// Cross-entropy of a chunk of logits, forward and backward in one pass, in place.
 public final class CrossEntropy {
     /// The longest row that a block holds in registers: one read and one write.
     private static final int SHORT = 512 * 8 * Shape.GROUP;
 
     private static final int THREADS = 512;
+    private static final int MOST_BLOCKS = 8;
     private final KernelFunction held;
     private final KernelFunction longRows;
     private final KernelFunction any;
+    /// Rows shared by 2, 4 and 8 blocks; empty on cards without clusters.
+    private final List<KernelFunction> shared;
 
     CrossEntropy(KernelModule.Card card) {
         KernelModule module = KernelModule.load(card, "crossentropy");
         held = module.function("cross_entropy", 7);
         longRows = module.function("cross_entropy_long", 7);
         any = module.function("cross_entropy_any", 7);
+        shared = card.major() < 9
+                ? List.of()
+                : List.of(
+                        module.function("cross_entropy_2", 7),
+                        module.function("cross_entropy_4", 7),
+                        module.function("cross_entropy_8", 7));
     }
 
     /// loss = logsumexp(z) - z[target]; logits = bf16((softmax(z) - onehot(target)) scale).
@@ -37,7 +48,12 @@ public final class CrossEntropy {
             long stream) {
         Shape.require(vocabulary <= ld, "vocabulary " + vocabulary + " is above the row length " + ld);
         boolean vectors = Shape.vectors(ld, logits);
+        int blocks = 1;
         KernelFunction kernel = !vectors ? any : vocabulary <= SHORT ? held : longRows;
+        if (kernel == longRows && vocabulary <= MOST_BLOCKS * SHORT && !shared.isEmpty()) {
+            blocks = vocabulary <= 2 * SHORT ? 2 : vocabulary <= 4 * SHORT ? 4 : MOST_BLOCKS;
+            kernel = shared.get(Integer.numberOfTrailingZeros(blocks) - 1);
+        }
         kernel.begin()
                 .arg(logits)
                 .arg(targets)
@@ -46,6 +62,6 @@ public final class CrossEntropy {
                 .arg(vocabulary)
                 .arg(ld)
                 .arg(scale)
-                .launch(rows, THREADS, stream);
+                .launch(Math.multiplyExact(rows, blocks), THREADS, stream);
     }
 }

@@ -13,6 +13,8 @@ import org.junit.jupiter.params.provider.CsvSource;
 /// RoPE, SwiGLU, cross-entropy, embedding and helpers against fp64. Bounds as in [NormKernelsGpuTest].
 @Tag("gpu")
 class ActivationKernelsGpuTest {
+    private static final double TWO_ROUNDINGS = 2.02 / 256;
+
     @ParameterizedTest
     @CsvSource({
         "1,4,4,32,false",
@@ -128,11 +130,11 @@ class ActivationKernelsGpuTest {
             var in = gpu.bf16(gateUp);
             var out = gpu.bf16(tokens * ffn);
             swiGlu.forward(in.address, out.address, tokens, ffn, Gpu.STREAM);
-            Gpu.assertNear("act", act, Gpu.doubles(out.shorts()), 3e-3, 5e-3);
+            Gpu.assertNear("act", act, Gpu.doubles(out.shorts()), 3e-3, TWO_ROUNDINGS);
             var d = gpu.bf16(dAct);
             swiGlu.backward(d.address, in.address, d.address, tokens, ffn, Gpu.STREAM);
             Gpu.assertSame("act again, over dAct", out.shorts(), d.shorts());
-            Gpu.assertNear("dGateUp", dGateUp, Gpu.doubles(in.shorts()), 3e-3, 5e-3);
+            Gpu.assertNear("dGateUp", dGateUp, Gpu.doubles(in.shorts()), 3e-3, TWO_ROUNDINGS);
             var plain = gpu.bf16(gateUp);
             swiGlu.backward(gpu.bf16(dAct).address, plain.address, 0, tokens, ffn, Gpu.STREAM);
             Gpu.assertSame("without act", in.shorts(), plain.shorts());
@@ -185,7 +187,7 @@ class ActivationKernelsGpuTest {
                     .forwardBackward(
                             z.address, ids.address, wide, losses.address, rows, vocabulary, ld, scale, Gpu.STREAM);
             Gpu.assertNear("loss", loss, Gpu.doubles(losses.floats()), 1e-6, 1e-5);
-            Gpu.assertNear("gradient", gradient, Gpu.doubles(z.shorts()), 3e-3, 5e-3);
+            Gpu.assertNear("gradient", gradient, Gpu.doubles(z.shorts()), 3e-3, TWO_ROUNDINGS);
             // small probabilities keep their relative precision, which the norm does not see
             short[] actual = z.shorts();
             for (int i = 0; i < actual.length; i++) {
@@ -243,7 +245,8 @@ class ActivationKernelsGpuTest {
                     gpu.int32(plan.order()).address,
                     gpu.int32(plan.starts()).address,
                     gpu.int32(plan.unique()).address,
-                    plan.unique().length);
+                    plan.unique().length,
+                    plan.frequent());
             var d = gpu.bf16(dx);
             var gradient = gpu.bf16(new short[vocabulary * width]);
             embedding.backward(d.address, onDevice, gradient.address, width, GradientType.BF16, false, Gpu.STREAM);

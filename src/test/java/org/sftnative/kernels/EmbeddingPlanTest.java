@@ -7,11 +7,11 @@ import org.junit.jupiter.api.Test;
 
 class EmbeddingPlanTest {
     @Test
-    void tokensOfAnIdStandTogetherInTheirOrder() {
+    void tokensOfAnIdStandTogetherInTheirOrderTheFrequentFirst() {
         EmbeddingPlan plan = EmbeddingPlan.of(new int[] {5, 0, 5, 9, 0, 5}, 10);
-        assertArrayEquals(new int[] {0, 5, 9}, plan.unique());
-        assertArrayEquals(new int[] {0, 2, 5, 6}, plan.starts());
-        assertArrayEquals(new int[] {1, 4, 0, 2, 5, 3}, plan.order());
+        assertArrayEquals(new int[] {5, 0, 9}, plan.unique());
+        assertArrayEquals(new int[] {0, 3, 5, 6}, plan.starts());
+        assertArrayEquals(new int[] {0, 2, 5, 1, 4, 3}, plan.order());
     }
 
     @Test
