@@ -168,7 +168,8 @@ public final class CudaOps implements Ops {
             kernels.embedding()
                     .backward(
                             at(dx),
-                            new Embedding.Plan(at(order), at(starts), at(unique), plan.unique().length),
+                            new Embedding.Plan(
+                                    at(order), at(starts), at(unique), plan.unique().length, plan.frequent()),
                             at(dWeight),
                             columns(dx),
                             type(dWeight),
