@@ -6,9 +6,10 @@
 //   z[j]  = bf16((exp(z[j] - lse) - (j == y)) * scale)
 // A row whose target is negative has loss 0 and gradient 0. Columns from V to ld are set to 0.
 //
-// Floor: 4V bytes a row. Rows of up to 32,768 logits live in a block's registers, longer ones (to 262,144, on sm_90) in
-// those of a cluster of blocks that exchange their sums through distributed shared memory: one read, one write. Others
-// are read twice, the second time partly from L2.
+// Floor: 4V bytes a row. Rows of up to 32,768 logits live in a block's registers: one read, one write. Longer ones are
+// read twice, the second time partly from L2; but from 98,305 to 131,072 (Llama 3's 128,256), on sm_90, they live in
+// the registers of a cluster of four blocks, which exchange their sums through distributed shared memory. Clusters
+// whose blocks are less full were slower than reading twice (NOTES.md).
 
 #define LOG2E 1.4426950408889634f
 
@@ -226,7 +227,5 @@ CROSS_ENTROPY(8, true, 1, , cross_entropy)
 CROSS_ENTROPY(0, true, 1, , cross_entropy_long)
 CROSS_ENTROPY(0, false, 1, , cross_entropy_any)
 #if __CUDA_ARCH__ >= 900
-CROSS_ENTROPY(8, true, 2, __cluster_dims__(2), cross_entropy_2)
 CROSS_ENTROPY(8, true, 4, __cluster_dims__(4), cross_entropy_4)
-CROSS_ENTROPY(8, true, 8, __cluster_dims__(8), cross_entropy_8)
 #endif

@@ -1,31 +1,29 @@
 package org.sftnative.kernels;
 
-import java.util.List;
-
 /// Cross-entropy of a chunk of logits, forward and backward in one pass, in place.
 public final class CrossEntropy {
-    /// The longest row that a block holds in registers: one read and one write.
-    private static final int SHORT = 512 * 8 * Shape.GROUP;
-
     private static final int THREADS = 512;
-    private static final int MOST_BLOCKS = 8;
+
+    /// The longest row that a block holds in registers: one read and one write.
+    private static final int SHORT = THREADS * 8 * Shape.GROUP;
+
+    /// Blocks of a cluster that share a row, where they are at least three quarters full.
+    private static final int CLUSTER = 4;
+
+    private static final int OLDEST_WITH_CLUSTERS = 9;
     private final KernelFunction held;
     private final KernelFunction longRows;
     private final KernelFunction any;
-    /// Rows shared by 2, 4 and 8 blocks; empty on cards without clusters.
-    private final List<KernelFunction> shared;
+    private final KernelFunction clustered;
+    private final boolean hasClusters;
 
     CrossEntropy(KernelModule.Card card) {
         KernelModule module = KernelModule.load(card, "crossentropy");
         held = module.function("cross_entropy", 7);
         longRows = module.function("cross_entropy_long", 7);
         any = module.function("cross_entropy_any", 7);
-        shared = card.major() < 9
-                ? List.of()
-                : List.of(
-                        module.function("cross_entropy_2", 7),
-                        module.function("cross_entropy_4", 7),
-                        module.function("cross_entropy_8", 7));
+        hasClusters = card.major() >= OLDEST_WITH_CLUSTERS;
+        clustered = hasClusters ? module.function("cross_entropy_4", 7) : longRows;
     }
 
     /// loss = logsumexp(z) - z[target]; logits = bf16((softmax(z) - onehot(target)) scale).
@@ -33,7 +31,7 @@ public final class CrossEntropy {
     /// @param logits (n, ld) bf16, of which V columns count: overwritten with their gradient, the rest with 0.
     ///     Rows are read 16 bytes at a time if ld is a multiple of 8 and logits are aligned: pad an odd V so.
     /// @param targets (n) int32, or int64 where `wideTargets`; a negative one gives loss 0 and gradient 0, one of
-    ///     V or more gives loss NaN
+    ///     V or more gives loss NaN and gradient 0
     /// @param loss (n) fp32, written
     /// @param scale of the gradient: 1 / label tokens of the step
     public void forwardBackward(
@@ -48,12 +46,8 @@ public final class CrossEntropy {
             long stream) {
         Shape.require(vocabulary <= ld, "vocabulary " + vocabulary + " is above the row length " + ld);
         boolean vectors = Shape.vectors(ld, logits);
-        int blocks = 1;
-        KernelFunction kernel = !vectors ? any : vocabulary <= SHORT ? held : longRows;
-        if (kernel == longRows && vocabulary <= MOST_BLOCKS * SHORT && !shared.isEmpty()) {
-            blocks = vocabulary <= 2 * SHORT ? 2 : vocabulary <= 4 * SHORT ? 4 : MOST_BLOCKS;
-            kernel = shared.get(Integer.numberOfTrailingZeros(blocks) - 1);
-        }
+        boolean cluster = hasClusters && vectors && vocabulary > (CLUSTER - 1) * SHORT && vocabulary <= CLUSTER * SHORT;
+        KernelFunction kernel = !vectors ? any : vocabulary <= SHORT ? held : cluster ? clustered : longRows;
         kernel.begin()
                 .arg(logits)
                 .arg(targets)
@@ -62,6 +56,6 @@ public final class CrossEntropy {
                 .arg(vocabulary)
                 .arg(ld)
                 .arg(scale)
-                .launch(Math.multiplyExact(rows, blocks), THREADS, stream);
+                .launch(Math.multiplyExact(rows, cluster ? CLUSTER : 1), THREADS, stream);
     }
 }

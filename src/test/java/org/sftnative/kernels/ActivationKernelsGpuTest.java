@@ -151,7 +151,9 @@ class ActivationKernelsGpuTest {
         "1,7,7,false",
         "2,151,160,true",
         "7,32768,32768,false",
-        "2,49155,49160,false"
+        "2,49155,49160,false",
+        "2,81923,81928,false",
+        "2,262141,262144,false"
     })
     void crossEntropyEqualsFp64(int rows, int vocabulary, int ld, boolean wide) {
         Random random = new Random(vocabulary);

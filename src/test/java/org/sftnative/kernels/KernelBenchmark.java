@@ -202,7 +202,7 @@ final class KernelBenchmark {
 
     private void head() {
         int keep = allocated.size();
-        for (int vocabulary : new int[] {32_000, 49_152, 128_256, 152_064}) {
+        for (int vocabulary : new int[] {32_000, 49_152, 81_920, 128_256, 152_064}) {
             int rows = 4096;
             long logits = normals((long) rows * vocabulary);
             long targets = zeros(4L * rows);
