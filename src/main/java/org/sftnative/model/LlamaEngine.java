@@ -172,12 +172,29 @@ public final class LlamaEngine implements CausalLm {
     private EngineBuffers buffersFor(int tokens) {
         if (buffers == null || buffers.tokens() < tokens) {
             freeBuffers();
-            long chunk = Math.max(64, CHUNK_ELEMENTS / config.vocabSize());
             buffers = new EngineBuffers(
-                    config, policies, parameters.dtype().scalarType(), parameters.device(), tokens, (int)
-                            Math.min(chunk, tokens));
+                    config,
+                    policies,
+                    parameters.dtype().scalarType(),
+                    parameters.device(),
+                    tokens,
+                    chunkRows(config, tokens));
         }
         return buffers;
+    }
+
+    private static int chunkRows(LlamaConfig config, int tokens) {
+        return (int) Math.min(Math.max(64, CHUNK_ELEMENTS / config.vocabSize()), tokens);
+    }
+
+    /// Bytes of the buffers that an engine makes for micro-batches of up to `tokens`: exact, before any is made.
+    public static long plannedBytes(LlamaConfig config, Recompute recompute, int elementBytes, int tokens) {
+        return EngineBuffers.plannedBytes(
+                config,
+                Collections.nCopies(config.nLayer(), recompute),
+                elementBytes,
+                tokens,
+                chunkRows(config, tokens));
     }
 
     private void freeBuffers() {

@@ -21,7 +21,6 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
-import org.sftnative.kernels.KernelSupport;
 import org.sftnative.ops.CudaOps;
 import org.sftnative.tensor.Devices;
 import org.sftnative.tensor.Dtype;
@@ -134,10 +133,9 @@ class EngineGpuTest {
     }
 
     private LlamaEngine engine(LlamaConfig config, Parameters parameters, Recompute policy) {
-        return switch (KernelSupport.probe(0)) {
-            case KernelSupport.Ready(var kernels) ->
-                new LlamaEngine(config, parameters, new CudaOps(kernels, device), policy);
-            case KernelSupport.Missing(String reason) -> throw new AssertionError(reason);
+        return switch (CudaOps.probe(device)) {
+            case CudaOps.Probe.Ready(CudaOps ops, String _) -> new LlamaEngine(config, parameters, ops, policy);
+            case CudaOps.Probe.Missing(String reason) -> throw new AssertionError(reason);
         };
     }
 

@@ -15,7 +15,6 @@ import org.bytedeco.pytorch.NoGradGuard;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.bytedeco.pytorch.global.torch_cuda;
-import org.sftnative.kernels.KernelSupport;
 import org.sftnative.model.CrossEntropy;
 import org.sftnative.model.Initialisation;
 import org.sftnative.model.LlamaConfig;
@@ -174,9 +173,9 @@ public final class GpuWorkloads {
         if (options.getOrDefault("ops", "cuda").equals("aten")) {
             return new AtenOps();
         }
-        return switch (KernelSupport.probe(0)) {
-            case KernelSupport.Ready(var kernels) -> new CudaOps(kernels, device);
-            case KernelSupport.Missing(String reason) -> throw new IllegalStateException(reason);
+        return switch (CudaOps.probe(device)) {
+            case CudaOps.Probe.Ready(CudaOps ops, String _) -> ops;
+            case CudaOps.Probe.Missing(String reason) -> throw new IllegalStateException(reason);
         };
     }
 

@@ -32,6 +32,7 @@ import org.sftnative.model.PackedBatch;
 import org.sftnative.model.ParameterLayout;
 import org.sftnative.model.Parameters;
 import org.sftnative.model.Recompute;
+import org.sftnative.ops.AdamWState;
 import org.sftnative.ops.AdamWUpdate;
 import org.sftnative.ops.AtenOps;
 import org.sftnative.optim.AdamWOptimizer;
@@ -98,8 +99,12 @@ public class TrainStep {
                 new AtenOps(),
                 parameters.flatWeights(),
                 parameters.flatGradients(),
-                parameters.layout().decayed(),
-                new AdamWUpdate(0, 0.9, 0.999, 1e-8, 0.01, 0));
+                new AdamWUpdate(0, 0.9, 0.999, 1e-8, 0.01, parameters.layout().decayed(), 0, 42),
+                AdamWState.create(
+                        AdamWState.Masters.FP32,
+                        AdamWState.Moments.FP32,
+                        parameters.layout().numel(),
+                        place));
         plan = workload.plan(STEPS);
         TrainingSettings settings = SettingsSchema.of(TrainingSettings.class)
                 .bind(Map.of(
