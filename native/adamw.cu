@@ -9,7 +9,7 @@
 //   v = fma(beta2, v, ((1 - beta2) g) g)
 //   p = p - (lr / bias1 * m) / (sqrt(v) * (1 / sqrt(bias2)) + eps)
 // (1 - beta), lr / bias1, lr weight_decay and 1 / sqrt(bias2) are computed in fp64 on the host and rounded. torch's
-// own kernel evaluates the moments in fp64 with one rounding each, and divides by sqrt(bias2), so it differs in last
+// own kernel takes its scalars in fp64 and divides by sqrt(bias2), so it differs in last
 // bits. AdamWReference.java of the tests is this file in Java, bit for bit.
 //
 // Keeping:
