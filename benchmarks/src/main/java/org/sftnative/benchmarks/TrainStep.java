@@ -33,6 +33,8 @@ import org.sftnative.model.ParameterLayout;
 import org.sftnative.model.Parameters;
 import org.sftnative.model.Recompute;
 import org.sftnative.ops.AdamWState;
+import org.sftnative.ops.AdamWState.Masters;
+import org.sftnative.ops.AdamWState.Moments;
 import org.sftnative.ops.AdamWUpdate;
 import org.sftnative.ops.AtenOps;
 import org.sftnative.optim.AdamWOptimizer;
@@ -95,16 +97,13 @@ public class TrainStep {
             case "fused" -> new LlamaEngine(workload.config(), parameters, new AtenOps(), Recompute.NONE);
             default -> throw new IllegalArgumentException("engine " + engine);
         };
+        ParameterLayout layout = parameters.layout();
         optimizer = new AdamWOptimizer(
                 new AtenOps(),
                 parameters.flatWeights(),
                 parameters.flatGradients(),
-                new AdamWUpdate(0, 0.9, 0.999, 1e-8, 0.01, parameters.layout().decayed(), 0, 42),
-                AdamWState.create(
-                        AdamWState.Masters.FP32,
-                        AdamWState.Moments.FP32,
-                        parameters.layout().numel(),
-                        place));
+                new AdamWUpdate(0, 0.9, 0.999, 1e-8, 0.01, layout.decayed(), 0, 42),
+                AdamWState.create(Masters.FP32, Moments.FP32, layout.numel(), place));
         plan = workload.plan(STEPS);
         TrainingSettings settings = SettingsSchema.of(TrainingSettings.class)
                 .bind(Map.of(
