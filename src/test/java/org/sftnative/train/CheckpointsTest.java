@@ -16,6 +16,9 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.sftnative.config.PrecisionChoice;
+import org.sftnative.ops.AdamWState;
+import org.sftnative.ops.AdamWState.Masters;
+import org.sftnative.ops.AdamWState.Moments;
 import org.sftnative.ops.AdamWUpdate;
 import org.sftnative.ops.AtenOps;
 import org.sftnative.optim.AdamWOptimizer;
@@ -80,7 +83,12 @@ class CheckpointsTest {
     private static AdamWOptimizer optimizer() {
         Tensor weights = Tensors.zeros(ScalarType.Float, Devices.cpu(), 4);
         Tensor gradients = Tensors.zeros(ScalarType.Float, Devices.cpu(), 4);
-        return new AdamWOptimizer(new AtenOps(), weights, gradients, 2, new AdamWUpdate(1e-3, 0.9, 0.999, 1e-8, 0, 0));
+        return new AdamWOptimizer(
+                new AtenOps(),
+                weights,
+                gradients,
+                new AdamWUpdate(1e-3, 0.9, 0.999, 1e-8, 0, 2, 0, 42),
+                AdamWState.create(Masters.FP32, Moments.FP32, 4, Devices.cpu()));
     }
 
     private List<String> names() throws IOException {
