@@ -27,6 +27,7 @@ public final class Torch {
         if (hasMkl()) {
             setDefault("org.bytedeco.openblas.load", "mkl");
         }
+        torch.globalContext().setAllowBF16ReductionCuBLAS(false); // split-K would sum in bf16
         return torch.get_num_threads();
     }
 
