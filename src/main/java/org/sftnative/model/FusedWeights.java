@@ -130,8 +130,10 @@ final class FusedWeights implements AutoCloseable {
         long elements = to.offset() + to.numel() - from.offset();
         long[] shape = from.shape().clone();
         shape[0] = elements * shape[0] / from.numel();
-        return Scopes.keep(
+        Tensor view = Scopes.keep(
                 () -> flat.detach().narrow(0, from.offset(), elements).view(shape));
+        views.add(view);
+        return view;
     }
 
     @Override
