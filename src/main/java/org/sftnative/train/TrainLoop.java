@@ -83,7 +83,7 @@ public final class TrainLoop {
     ///
     /// @param state [RunState#START], or what a checkpoint kept
     /// @return the state after the last step
-    /// @throws IllegalStateException if loss or gradient were not finite three steps in a row
+    /// @throws DivergedException if loss or gradient were not finite three steps in a row
     public RunState run(RunState state) {
         long lastLog = System.nanoTime();
         while (state.step() < totalSteps) {
@@ -153,7 +153,7 @@ public final class TrainLoop {
                 + ", the update was skipped";
         listener.on(new RunEvent.Warned(what));
         if (state.skipped() >= MAX_SKIPPED) {
-            throw new IllegalStateException(what + "\n  that was the third in a row: the run has diverged"
+            throw new DivergedException(what + "\n  that was the third in a row: the run has diverged"
                     + "\n  go on from an earlier checkpoint with --resume, and a lower learning rate");
         }
     }

@@ -15,12 +15,18 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
+import tools.jackson.core.json.JsonReadFeature;
+import tools.jackson.databind.json.JsonMapper;
+import tools.jackson.databind.node.ObjectNode;
 
 /// The whole program on the project's small model, in this process or in one of its own.
 final class Program {
     /// A trained LLaMA of 96 hidden, 3 blocks, 2048 tokens.
     static final Path BASE = Path.of("src/test/resources/golden/base");
 
+    private static final JsonMapper JSON = JsonMapper.builder()
+            .enable(JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS)
+            .build();
     private static final Path ROWS = Path.of("data/quickstart.jsonl");
 
     private Program() {}
@@ -118,6 +124,44 @@ final class Program {
             }
         }
         return to;
+    }
+
+    /// The lines of a run's `metrics.jsonl`.
+    static List<ObjectNode> metrics(Path run) throws IOException {
+        return Files.readAllLines(run.resolve("metrics.jsonl")).stream()
+                .map(line -> (ObjectNode) JSON.readTree(line))
+                .toList();
+    }
+
+    /// The same without what two equal runs differ in: times, memory, and the tokens of one process.
+    static List<ObjectNode> numbers(Path run) throws IOException {
+        List<ObjectNode> lines = metrics(run);
+        lines.forEach(line ->
+                line.remove(List.of("tokens_per_second", "peak_bytes", "train_runtime", "eval_runtime", "tokens")));
+        return lines;
+    }
+
+    /// Values of one key, of the lines that have it: `eval_loss`.
+    static List<Double> values(Path run, String key) throws IOException {
+        return metrics(run).stream()
+                .filter(line -> line.has(key))
+                .map(line -> line.get(key).asDouble())
+                .toList();
+    }
+
+    /// Steps of the lines that have a key.
+    static List<Integer> steps(Path run, String key) throws IOException {
+        return metrics(run).stream()
+                .filter(line -> line.has(key))
+                .map(line -> line.get("step").asInt())
+                .toList();
+    }
+
+    /// Mean loss of rows, as `eval` prints it.
+    static double eval(Path model, Path rows) {
+        Outcome outcome = run("eval", "--model", model.toString(), "--eval-file", rows.toString(), "--threads", "1")
+                .succeeded();
+        return Double.parseDouble(outcome.out().split(" +")[1]);
     }
 
     /// Every file below a directory, hidden ones too, with its content.

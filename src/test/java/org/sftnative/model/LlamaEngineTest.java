@@ -155,6 +155,17 @@ class LlamaEngineTest {
         }
     }
 
+    @ParameterizedTest
+    @MethodSource("modelsAndPolicies")
+    void thePlanIsTheBuffersToTheByte(String name, Recompute policy) {
+        try (GoldenModel golden = GoldenModel.load(name);
+                LlamaEngine engine = engine(golden, policy)) {
+            PackedBatch batch = golden.pack();
+            engine.loss(batch, CROSS_ENTROPY);
+            assertEquals(LlamaEngine.plannedBytes(golden.config(), policy, 4, batch.tokens()), engine.bufferBytes());
+        }
+    }
+
     @Test
     void nothingNativeIsLeftBehindByAStep() {
         try (GoldenModel golden = GoldenModel.load("llama2");
