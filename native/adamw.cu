@@ -7,10 +7,10 @@
 //   p = fma(-lr weight_decay, p, p)                  (elements before `decayed`)
 //   m = fma(beta1, m, (1 - beta1) g)
 //   v = fma(beta2, v, ((1 - beta2) g) g)
-//   p = p - (lr / bias1 * m) / (sqrt(v) / sqrt(bias2) + eps)
-// (1 - beta), lr / bias1, lr weight_decay and sqrt(bias2) are computed in fp64 on the host and rounded. torch's own
-// kernel evaluates the first four lines in fp64 with one rounding each, so it differs in last bits. AdamW.java in the
-// tests is this file in Java, bit for bit.
+//   p = p - (lr / bias1 * m) / (sqrt(v) * (1 / sqrt(bias2)) + eps)
+// (1 - beta), lr / bias1, lr weight_decay and 1 / sqrt(bias2) are computed in fp64 on the host and rounded. torch's
+// own kernel takes its scalars in fp64 and divides by sqrt(bias2), so it differs in last
+// bits. AdamWReference.java of the tests is this file in Java, bit for bit.
 //
 // Keeping:
 //   split       p is hi (bf16) and lo (16 bits): hi = (bits + 0x8000) >> 16, bits = (hi << 16) + signed(lo). Exact.
@@ -99,46 +99,98 @@ DEVICE float magnitude(int number, int n) {
     return (float)__dmul_rn(scale, __dadd_rn(0.1, __dmul_rn(0.9, middle)));
 }
 
-// The number of the interval that x in [0, 1] lies in, 0 below the first: the intervals of all decades together are
-// a concave piecewise linear function, the least of seven lines.
+// The number of the interval that x in [0, 1] lies in, from 1 on (also below the first): each decade adds its share,
+// by saturating multiply-adds, which are free of the pipe of comparisons that bounds this kernel.
 template <int N>
 DEVICE int interval(float x) {
-    float f = fmaf(x, (float)(1e6 * N / 0.9), (float)(-N / 9.0));
-    f = fminf(f, fmaf(x, (float)(1e5 * 2 * N / 0.9), (float)(N - 2 * N / 9.0)));
-    f = fminf(f, fmaf(x, (float)(1e4 * 4 * N / 0.9), (float)(3 * N - 4 * N / 9.0)));
-    f = fminf(f, fmaf(x, (float)(1e3 * 8 * N / 0.9), (float)(7 * N - 8 * N / 9.0)));
-    f = fminf(f, fmaf(x, (float)(1e2 * 16 * N / 0.9), (float)(15 * N - 16 * N / 9.0)));
-    f = fminf(f, fmaf(x, (float)(1e1 * 32 * N / 0.9), (float)(31 * N - 32 * N / 9.0)));
-    f = fminf(f, fmaf(x, (float)(64 * N / 0.9), (float)(63 * N - 64 * N / 9.0)));
+    float f = 0.0f;
+    f = fmaf(__saturatef(fmaf(x, (float)(1e6 / 0.9), (float)(-1 / 9.0))), (float)N, f);
+    f = fmaf(__saturatef(fmaf(x, (float)(1e5 / 0.9), (float)(-1 / 9.0))), (float)(2 * N), f);
+    f = fmaf(__saturatef(fmaf(x, (float)(1e4 / 0.9), (float)(-1 / 9.0))), (float)(4 * N), f);
+    f = fmaf(__saturatef(fmaf(x, (float)(1e3 / 0.9), (float)(-1 / 9.0))), (float)(8 * N), f);
+    f = fmaf(__saturatef(fmaf(x, (float)(1e2 / 0.9), (float)(-1 / 9.0))), (float)(16 * N), f);
+    f = fmaf(__saturatef(fmaf(x, (float)(1e1 / 0.9), (float)(-1 / 9.0))), (float)(32 * N), f);
+    f = fmaf(__saturatef(fmaf(x, (float)(1 / 0.9), (float)(-1 / 9.0))), (float)(64 * N), f);
     return (int)floorf(f) + 1;
+}
+
+template <bool FULL>
+DEVICE void loadCodes(const unsigned char* codes, i64 i, i64 n, u32 (&words)[2]) {
+    if constexpr (FULL) {
+        const uint2 two = *(const uint2*)(codes + i);
+        words[0] = two.x;
+        words[1] = two.y;
+    } else {
+        words[0] = words[1] = 0;
+#pragma unroll
+        for (int k = 0; k < 8; k++) {
+            if (i + k < n) {
+                words[k >> 2] |= (u32)codes[i + k] << (8 * (k & 3));
+            }
+        }
+    }
+}
+
+template <bool FULL>
+DEVICE void storeCodes(unsigned char* codes, i64 i, i64 n, const u32 (&words)[2]) {
+    if constexpr (FULL) {
+        *(uint2*)(codes + i) = make_uint2(words[0], words[1]);
+    } else {
+#pragma unroll
+        for (int k = 0; k < 8; k++) {
+            if (i + k < n) {
+                codes[i + k] = (unsigned char)(words[k >> 2] >> (8 * (k & 3)));
+            }
+        }
+    }
 }
 
 struct Tables {
     float decodeM[256]; // by code
-    float decodeV[256]; // by code, which is the magnitude's number
+    float decodeV[257]; // by code, which is the magnitude's number; 2 at the end
     float betweenM[129]; // the middle between magnitude number - 1 and number
 };
 
-// x in [-1, 1] to the code nearest.
+// x in [-1, 1], or beyond by a rounding, to the code nearest.
 DEVICE u32 encodeM(float x, const Tables& tables) {
     const float a = fabsf(x);
-    int number = min(interval<1>(a), 127);
+    int number = interval<1>(a);
     number -= a < tables.betweenM[number];
     number = a >= tables.betweenM[128] ? 128 : number;
     return x < 0.0f ? 127 - min(number, 127) : 127 + number;
 }
 
-// x in [0, 1] to one of the two codes around it, in proportion to nearness.
+// x in [0, 1], or beyond by a rounding, to one of the two codes around it, in proportion to nearness.
 DEVICE u32 encodeV(float x, u32 random16, const Tables& tables) {
-    int number = min(interval<2>(x), 254);
+    int number = interval<2>(x);
     number -= x < tables.decodeV[number];
-    number = max(number, 0);
     const float low = tables.decodeV[number], high = tables.decodeV[number + 1];
-    const float u = ((float)random16 + 0.5f) * (1.0f / 65536.0f);
+    // (random16 + 0.5) / 65536, exactly
+    const float u = __uint_as_float(0x3f800000u | random16 << 7) - (1.0f - 0.5f / 65536.0f);
     number += x - low > __fmul_rn(u, high - low);
-    return x > 0.0f ? max(number, 1) : 0;
+    return max(number, (int)(x > 0.0f));
 }
 #endif
+
+// Correctly rounded, as __fsqrt_rn and __fdiv_rn, without their branches for extreme exponents, which would be taken
+// by none and cost every element (8-bit moments are bound by instructions). Roots of v below 1e-30 may be off: eps
+// swallows them. Quotients below 1e-30 may be off in their last bit. An infinite v gives NaN; the finite flag and the
+// clip factor keep it away.
+DEVICE float squareRoot(float v) {
+    float y;
+    asm("rsqrt.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(fmaxf(v, 1.17549435e-38f)));
+    const float g = __fmul_rn(v, y);
+    return __fmaf_rn(__fmaf_rn(-g, g, v), __fmul_rn(0.5f, y), g);
+}
+
+DEVICE float quotient(float a, float b) {
+    float r;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(b));
+    r = __fmaf_rn(r, __fmaf_rn(-b, r, 1.0f), r);
+    float q = __fmul_rn(a, r);
+    q = __fmaf_rn(__fmaf_rn(-b, q, a), r, q);
+    return __fmaf_rn(__fmaf_rn(-b, q, a), r, q);
+}
 
 struct Update {
     void* weights;
@@ -154,7 +206,7 @@ struct Update {
     u64 seed;
     u32 step;
     u32 buffer;
-    float beta1, oneMinusBeta1, beta2, oneMinusBeta2, stepSize, decay, sqrtBias2, eps;
+    float beta1, oneMinusBeta1, beta2, oneMinusBeta2, stepSize, decay, inverseSqrtBias2, eps;
 };
 
 template <bool FULL>
@@ -186,19 +238,10 @@ DEVICE void update8(const Update& a, i64 i, float factor
     const uint4 mPack = load8<FULL>((const u16*)a.m, i, n);
     const uint4 vPack = load8<FULL>((const u16*)a.v, i, n);
 #else
-    u64 mCodes = 0, vCodes = 0;
+    u32 mCodes[2], vCodes[2];
     float mScale = 0.0f, vScale = 0.0f;
-    if (FULL) {
-        mCodes = *(const u64*)((const unsigned char*)a.m + i);
-        vCodes = *(const u64*)((const unsigned char*)a.v + i);
-    } else {
-        for (int k = 0; k < 8; k++) {
-            if (i + k < n) {
-                mCodes |= (u64)((const unsigned char*)a.m)[i + k] << (8 * k);
-                vCodes |= (u64)((const unsigned char*)a.v)[i + k] << (8 * k);
-            }
-        }
-    }
+    loadCodes<FULL>((const unsigned char*)a.m, i, n, mCodes);
+    loadCodes<FULL>((const unsigned char*)a.v, i, n, vCodes);
     if (i < n) {
         mScale = a.mScale[i >> 8];
         vScale = a.vScale[i >> 8];
@@ -226,8 +269,8 @@ DEVICE void update8(const Update& a, i64 i, float factor
 #elif MOMENTS == 2
 #pragma unroll
     for (int k = 0; k < 8; k++) {
-        m[k] = __fmul_rn(tables.decodeM[mCodes >> (8 * k) & 255], mScale);
-        v[k] = __fmul_rn(tables.decodeV[vCodes >> (8 * k) & 255], vScale);
+        m[k] = __fmul_rn(tables.decodeM[mCodes[k >> 2] >> (8 * (k & 3)) & 255], mScale);
+        v[k] = __fmul_rn(tables.decodeV[vCodes[k >> 2] >> (8 * (k & 3)) & 255], vScale);
     }
 #endif
 
@@ -238,8 +281,8 @@ DEVICE void update8(const Update& a, i64 i, float factor
         p[k] = __fmaf_rn(decay, p[k], p[k]);
         m[k] = __fmaf_rn(a.beta1, m[k], __fmul_rn(a.oneMinusBeta1, gk));
         v[k] = __fmaf_rn(a.beta2, v[k], __fmul_rn(__fmul_rn(a.oneMinusBeta2, gk), gk));
-        const float denominator = __fadd_rn(__fdiv_rn(__fsqrt_rn(v[k]), a.sqrtBias2), a.eps);
-        p[k] = __fsub_rn(p[k], __fdiv_rn(__fmul_rn(a.stepSize, m[k]), denominator));
+        const float denominator = __fadd_rn(__fmul_rn(squareRoot(v[k]), a.inverseSqrtBias2), a.eps);
+        p[k] = __fsub_rn(p[k], quotient(__fmul_rn(a.stepSize, m[k]), denominator));
     }
 
     const u64 group = (u64)(a.first + i) >> 3;
@@ -273,24 +316,15 @@ DEVICE void update8(const Update& a, i64 i, float factor
         const float mInverse = mMax > 0.0f ? __frcp_rn(mMax) : 0.0f;
         const float vInverse = vMax > 0.0f ? __frcp_rn(vMax) : 0.0f;
         const uint4 random = philox(group, a.step, 2 * a.buffer, a.seed);
-        mCodes = 0;
-        vCodes = 0;
+        mCodes[0] = mCodes[1] = vCodes[0] = vCodes[1] = 0;
 #pragma unroll
         for (int k = 0; k < 8; k++) {
-            mCodes |= (u64)encodeM(fmaxf(-1.0f, fminf(1.0f, __fmul_rn(m[k], mInverse))), tables) << (8 * k);
-            vCodes |= (u64)encodeV(fminf(1.0f, __fmul_rn(v[k], vInverse)), half16(random, k), tables) << (8 * k);
+            const int shift = 8 * (k & 3);
+            mCodes[k >> 2] |= encodeM(__fmul_rn(m[k], mInverse), tables) << shift;
+            vCodes[k >> 2] |= encodeV(__fmul_rn(v[k], vInverse), half16(random, k), tables) << shift;
         }
-        if (FULL) {
-            *(u64*)((unsigned char*)a.m + i) = mCodes;
-            *(u64*)((unsigned char*)a.v + i) = vCodes;
-        } else {
-            for (int k = 0; k < 8; k++) {
-                if (i + k < n) {
-                    ((unsigned char*)a.m)[i + k] = (unsigned char)(mCodes >> (8 * k));
-                    ((unsigned char*)a.v)[i + k] = (unsigned char)(vCodes >> (8 * k));
-                }
-            }
-        }
+        storeCodes<FULL>((unsigned char*)a.m, i, n, mCodes);
+        storeCodes<FULL>((unsigned char*)a.v, i, n, vCodes);
         if ((threadIdx.x & 31) == 0 && i < n) {
             a.mScale[i >> 8] = mMax;
             a.vScale[i >> 8] = vMax;
@@ -329,21 +363,22 @@ DEVICE void update8(const Update& a, i64 i, float factor
 }
 
 // One warp a block of 256 elements, in a grid-stride loop.
-extern "C" __global__ void __launch_bounds__(256) adamw(
+extern "C" __global__ void __launch_bounds__(256, 3) adamw(
     void* weights, u16* low, const void* grads, void* m, void* v, float* mScale, float* vScale, const float* clip,
     i64 n, i64 first, i64 decayed, u64 seed, u32 step, u32 buffer, float beta1, float oneMinusBeta1, float beta2,
-    float oneMinusBeta2, float stepSize, float decay, float sqrtBias2, float eps) {
+    float oneMinusBeta2, float stepSize, float decay, float inverseSqrtBias2, float eps) {
     const float factor = clip ? clip[1] : 1.0f;
     if (clip && clip[2] == 0.0f) {
         return;
     }
     const Update a{weights, low,  grads, m,      v,     mScale,        vScale, n,             first,    decayed, seed,
-                   step,    buffer, beta1, oneMinusBeta1, beta2, oneMinusBeta2, stepSize, decay,  sqrtBias2, eps};
+                   step,    buffer, beta1, oneMinusBeta1, beta2, oneMinusBeta2, stepSize, decay,  inverseSqrtBias2, eps};
 #if MOMENTS == 2
     __shared__ Tables tables;
     for (int c = threadIdx.x; c < 256; c += blockDim.x) {
         tables.decodeM[c] = c < 127 ? -magnitude(127 - c, 1) : magnitude(c - 127, 1);
         tables.decodeV[c] = magnitude(c, 2);
+        tables.decodeV[256] = 2.0f;
         if (c < 129) {
             tables.betweenM[c] = c == 0 ? -1.0f : 0.5f * (magnitude(c - 1, 1) + magnitude(c, 1));
         }

@@ -7,7 +7,9 @@
 // A row whose target is negative has loss 0 and gradient 0. Columns from V to ld are set to 0.
 //
 // Floor: 4V bytes a row. Rows of up to 32,768 logits live in a block's registers: one read, one write. Longer ones are
-// read twice; two blocks an SM hold 264 rows of 300 KB, more than L2, so the second read is only partly free.
+// read twice, the second time partly from L2; but from 98,305 to 131,072 (Llama 3's 128,256), on sm_90, they live in
+// the registers of a cluster of four blocks, which exchange their sums through distributed shared memory. Clusters
+// whose blocks are less full were slower than reading twice (NOTES.md).
 
 #define LOG2E 1.4426950408889634f
 
@@ -86,96 +88,144 @@ DEVICE uint4 gradient8(uint4 group, int i, int V, i64 target, float shift, float
     return pack8(x);
 }
 
+// Merges the results of a cluster's blocks in the order of their ranks. All of its blocks call this, and
+// clusterWait before they end.
+DEVICE Lse clusterMerge(Lse mine, Lse* slot, int blocks) {
+#if __CUDA_ARCH__ >= 900
+    if (threadIdx.x == 0) {
+        *slot = mine;
+    }
+    asm volatile("barrier.cluster.arrive.release;\nbarrier.cluster.wait.acquire;" ::: "memory");
+    const u32 here = (u32)__cvta_generic_to_shared(slot);
+    Lse total{NEG_INF, 0.0f};
+    for (int rank = 0; rank < blocks; rank++) {
+        u32 there;
+        Lse x;
+        asm volatile("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(there) : "r"(here), "r"(rank));
+        asm volatile("ld.shared::cluster.v2.f32 {%0, %1}, [%2];" : "=f"(x.max), "=f"(x.sum) : "r"(there) : "memory");
+        total = merge(total, x);
+    }
+    asm volatile("barrier.cluster.arrive.release;" ::: "memory");
+    return total;
+#else
+    return mine;
+#endif
+}
+
+// A block's shared memory must outlive the others' reads of it.
+DEVICE void clusterWait() {
+#if __CUDA_ARCH__ >= 900
+    asm volatile("barrier.cluster.wait.acquire;" ::: "memory");
+#endif
+}
+
 // VEC: rows are 16-byte aligned and ld a multiple of 8, so that the last group may be read and written whole.
-// G groups a thread live in registers; G = 0 reads the row twice.
-template <int G, bool VEC>
+// G groups a thread live in registers; G = 0 reads the row twice. CLUSTER blocks share a row.
+template <int G, bool VEC, int CLUSTER>
 DEVICE void crossEntropy(u16* logits, const void* targets, int wide, float* loss, int V, i64 ld, float scale) {
     __shared__ Lse slots[32];
-    const i64 row = blockIdx.x;
+    __shared__ __align__(8) Lse slot;
+    const i64 row = blockIdx.x / CLUSTER;
+    const int rank = blockIdx.x % CLUSTER;
     u16* z = logits + row * ld;
     const i64 target = wide ? ((const i64*)targets)[row] : (i64)((const int*)targets)[row];
     const int end = VEC ? (V + 7) & ~7 : V;
-    uint4 kept[G ? G : 1];
     if (target < 0 || target >= V) {
         // beyond V: the caller's error, made visible as NaN rather than read out of bounds
-        for (i64 i = threadIdx.x * 8; i < ld; i += blockDim.x * 8) {
+        for (i64 i = (i64)(rank * blockDim.x + threadIdx.x) * 8; i < ld; i += CLUSTER * blockDim.x * 8) {
             store8<VEC>(z, i, ld, zero4());
         }
-        if (threadIdx.x == 0) {
+        if (rank == 0 && threadIdx.x == 0) {
             loss[row] = target < 0 ? 0.0f : __int_as_float(0x7fffffff);
         }
         return;
     }
     const float atTarget = bf16ToFloat(z[target]);
     Lse mine{NEG_INF, 0.0f};
-    if (G) {
+    const int each = (end + 8 * CLUSTER - 1) / (8 * CLUSTER) * 8;
+    const int first = rank * each;
+    const int last = min(end, first + each);
+    const int step = blockDim.x * 8;
+    const int start = first + threadIdx.x * 8;
+    uint4 kept[G ? G : 1];
+    if constexpr (G > 0) {
 #pragma unroll
         for (int g = 0; g < G; g++) {
-            kept[g] = load8<VEC>(z, (g * blockDim.x + threadIdx.x) * 8, end);
+            kept[g] = load8<VEC>(z, start + g * step, last);
         }
 #pragma unroll
         for (int g = 0; g < G; g++) {
-            mine = add8(mine, kept[g], (g * blockDim.x + threadIdx.x) * 8, V);
+            // a group past the end counts for nothing, whatever V
+            mine = add8(mine, kept[g], start + g * step, min(V, last));
         }
     } else {
-        const int step = blockDim.x * 8;
-        int i = threadIdx.x * 8;
-        for (; i + 3 * step < end; i += 4 * step) {
+        int i = start;
+        for (; i + 3 * step < last; i += 4 * step) {
             uint4 a[4];
 #pragma unroll
             for (int u = 0; u < 4; u++) {
-                a[u] = load8<VEC>(z, i + u * step, end);
+                a[u] = load8<VEC>(z, i + u * step, last);
             }
 #pragma unroll
             for (int u = 0; u < 4; u++) {
                 mine = add8(mine, a[u], i + u * step, V);
             }
         }
-        for (; i < end; i += step) {
-            mine = add8(mine, load8<VEC>(z, i, end), i, V);
+        for (; i < last; i += step) {
+            mine = add8(mine, load8<VEC>(z, i, last), i, V);
         }
     }
     // every thread passes the barrier after its reads, so atTarget is read before it is overwritten
-    const Lse total = blockMerge(mine, slots);
+    Lse total = blockMerge(mine, slots);
+    if constexpr (CLUSTER > 1) {
+        total = clusterMerge(total, &slot, CLUSTER);
+    }
     const float lse = total.max + logf(total.sum);
     const float shift = -lse * LOG2E;
-    if (threadIdx.x == 0) {
+    if (rank == 0 && threadIdx.x == 0) {
         loss[row] = lse - atTarget;
     }
-    if (G) {
+    if constexpr (G > 0) {
 #pragma unroll
         for (int g = 0; g < G; g++) {
-            const int i = (g * blockDim.x + threadIdx.x) * 8;
-            store8<VEC>(z, i, end, gradient8(kept[g], i, V, target, shift, scale));
+            const int i = start + g * step;
+            store8<VEC>(z, i, last, gradient8(kept[g], i, V, target, shift, scale));
         }
     } else {
-        const int step = blockDim.x * 8;
-        int i = threadIdx.x * 8;
-        for (; i + 3 * step < end; i += 4 * step) {
+        int i = start;
+        for (; i + 3 * step < last; i += 4 * step) {
             uint4 a[4];
 #pragma unroll
             for (int u = 0; u < 4; u++) {
-                a[u] = load8<VEC>(z, i + u * step, end);
+                a[u] = load8<VEC>(z, i + u * step, last);
             }
 #pragma unroll
             for (int u = 0; u < 4; u++) {
-                store8<VEC>(z, i + u * step, end, gradient8(a[u], i + u * step, V, target, shift, scale));
+                store8<VEC>(z, i + u * step, last, gradient8(a[u], i + u * step, V, target, shift, scale));
             }
         }
-        for (; i < end; i += step) {
-            store8<VEC>(z, i, end, gradient8(load8<VEC>(z, i, end), i, V, target, shift, scale));
+        for (; i < last; i += step) {
+            store8<VEC>(z, i, last, gradient8(load8<VEC>(z, i, last), i, V, target, shift, scale));
         }
     }
-    for (i64 i = end + threadIdx.x; i < ld; i += blockDim.x) {
-        z[i] = 0;
+    if (rank == 0) {
+        for (i64 i = end + threadIdx.x; i < ld; i += blockDim.x) {
+            z[i] = 0;
+        }
+    }
+    if constexpr (CLUSTER > 1) {
+        clusterWait();
     }
 }
 
-#define CROSS_ENTROPY(G, VEC, NAME)                                                                                   \
-    extern "C" __global__ void __launch_bounds__(512, 2)                                                              \
+#define CROSS_ENTROPY(G, VEC, CLUSTER, ATTRIBUTES, NAME)                                                              \
+    extern "C" __global__ void ATTRIBUTES __launch_bounds__(512, 2)                                                   \
         NAME(u16* logits, const void* targets, int wide, float* loss, int V, i64 ld, float scale) {                   \
-        crossEntropy<G, VEC>(logits, targets, wide, loss, V, ld, scale);                                              \
+        crossEntropy<G, VEC, CLUSTER>(logits, targets, wide, loss, V, ld, scale);                                     \
     }
-CROSS_ENTROPY(8, true, cross_entropy)
-CROSS_ENTROPY(0, true, cross_entropy_long)
-CROSS_ENTROPY(0, false, cross_entropy_any)
+CROSS_ENTROPY(8, true, 1, , cross_entropy)
+CROSS_ENTROPY(0, true, 1, , cross_entropy_long)
+CROSS_ENTROPY(0, false, 1, , cross_entropy_any)
+#if __CUDA_ARCH__ >= 900
+CROSS_ENTROPY(8, true, 4, __cluster_dims__(4), cross_entropy_4)
+#endif

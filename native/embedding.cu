@@ -30,62 +30,81 @@ DEVICE void add8(float (&sum)[8], uint4 group) {
     }
 }
 
-// One block a segment and slice of columns: the tokens of an id are added in their order.
-template <bool VEC>
+// One block a segment and slice of columns. LANES threads share a column's tokens, eight at a time, for ids that occur
+// often: one thread alone would be a chain of dependent loads; their sums are added in the order of the lanes.
+template <bool VEC, int LANES>
 DEVICE void scatter(const u16* __restrict__ dx, const int* __restrict__ order, const int* __restrict__ starts,
-                    const int* __restrict__ unique, void* dWeight, int C, int isFloat, int accumulate) {
+                    const int* __restrict__ unique, int first, void* dWeight, int C, int isFloat, int accumulate) {
     constexpr int UNROLL = 8;
-    const i64 id = unique[blockIdx.x];
-    const int end = starts[blockIdx.x + 1];
+    const int segment = first + blockIdx.x;
+    const i64 id = unique[segment];
+    const int end = starts[segment + 1];
     const int i = (blockIdx.y * blockDim.x + threadIdx.x) * 8;
-    if (i >= C) {
+    const bool inside = i < C;
+    float sum[8] = {0, 0, 0, 0, 0, 0, 0, 0};
+    for (int t = starts[segment] + threadIdx.y * UNROLL; t < end; t += UNROLL * LANES) {
+        if (t + UNROLL <= end) {
+            uint4 a[UNROLL];
+#pragma unroll
+            for (int u = 0; u < UNROLL; u++) {
+                a[u] = load8<VEC>(dx + (i64)order[t + u] * C, i, C);
+            }
+#pragma unroll
+            for (int u = 0; u < UNROLL; u++) {
+                add8(sum, a[u]);
+            }
+        } else {
+            for (int u = t; u < end; u++) {
+                add8(sum, load8<VEC>(dx + (i64)order[u] * C, i, C));
+            }
+        }
+    }
+    if constexpr (LANES > 1) {
+        __shared__ float lanes[LANES][8][64];
+#pragma unroll
+        for (int k = 0; k < 8; k++) {
+            lanes[threadIdx.y][k][threadIdx.x] = sum[k];
+        }
+        __syncthreads();
+        if (threadIdx.y != 0) {
+            return;
+        }
+#pragma unroll
+        for (int lane = 1; lane < LANES; lane++) {
+#pragma unroll
+            for (int k = 0; k < 8; k++) {
+                sum[k] += lanes[lane][k][threadIdx.x];
+            }
+        }
+    }
+    if (!inside) {
         return;
     }
-    float sum[8] = {0, 0, 0, 0, 0, 0, 0, 0};
-    int t = starts[blockIdx.x];
-    for (; t + UNROLL <= end; t += UNROLL) {
-        uint4 a[UNROLL];
-#pragma unroll
-        for (int u = 0; u < UNROLL; u++) {
-            a[u] = load8<VEC>(dx + (i64)order[t + u] * C, i, C);
-        }
-#pragma unroll
-        for (int u = 0; u < UNROLL; u++) {
-            add8(sum, a[u]);
-        }
-    }
-    for (; t < end; t++) {
-        add8(sum, load8<VEC>(dx + (i64)order[t] * C, i, C));
-    }
     float old[8] = {0, 0, 0, 0, 0, 0, 0, 0};
+    if (accumulate) {
+        if (isFloat) {
+            loadFloat8<VEC>((const float*)dWeight + id * C, i, C, old);
+        } else {
+            unpack8(load8<VEC>((const u16*)dWeight + id * C, i, C), old);
+        }
+    }
+#pragma unroll
+    for (int k = 0; k < 8; k++) {
+        sum[k] += old[k];
+    }
     if (isFloat) {
-        float* to = (float*)dWeight + id * C;
-        if (accumulate) {
-            loadFloat8<VEC>(to, i, C, old);
-        }
-#pragma unroll
-        for (int k = 0; k < 8; k++) {
-            sum[k] += old[k];
-        }
-        storeFloat8<VEC>(to, i, C, sum);
+        storeFloat8<VEC>((float*)dWeight + id * C, i, C, sum);
     } else {
-        u16* to = (u16*)dWeight + id * C;
-        if (accumulate) {
-            unpack8(load8<VEC>(to, i, C), old);
-        }
-#pragma unroll
-        for (int k = 0; k < 8; k++) {
-            sum[k] += old[k];
-        }
-        store8<VEC>(to, i, C, pack8(sum));
+        store8<VEC>((u16*)dWeight + id * C, i, C, pack8(sum));
     }
 }
-extern "C" __global__ void embedding_gradient(const u16* dx, const int* order, const int* starts, const int* unique,
-                                              void* dWeight, int C, int isFloat, int accumulate) {
-    scatter<true>(dx, order, starts, unique, dWeight, C, isFloat, accumulate);
-}
-extern "C" __global__ void embedding_gradient_any(const u16* dx, const int* order, const int* starts,
-                                                  const int* unique, void* dWeight, int C, int isFloat,
-                                                  int accumulate) {
-    scatter<false>(dx, order, starts, unique, dWeight, C, isFloat, accumulate);
-}
+#define GRADIENT(VEC, LANES, THREADS, NAME)                                                                           \
+    extern "C" __global__ void __launch_bounds__(THREADS)                                                             \
+        NAME(const u16* dx, const int* order, const int* starts, const int* unique, int first, void* dWeight, int C,  \
+             int isFloat, int accumulate) {                                                                           \
+        scatter<VEC, LANES>(dx, order, starts, unique, first, dWeight, C, isFloat, accumulate);                       \
+    }
+GRADIENT(true, 1, 128, embedding_gradient)
+GRADIENT(false, 1, 128, embedding_gradient_any)
+GRADIENT(true, 8, 512, embedding_gradient_frequent)
+GRADIENT(false, 8, 512, embedding_gradient_frequent_any)

@@ -141,8 +141,8 @@ DEVICE void backward(const u16* __restrict__ dy, const u16* __restrict__ residua
     }
 }
 
-#define FORWARD(G, VEC, THREADS, NAME)                                                                                         \
-    extern "C" __global__ void __launch_bounds__(THREADS) NAME(                                                          \
+#define FORWARD(G, VEC, THREADS, NAME)                                                                                \
+    extern "C" __global__ void __launch_bounds__(THREADS) NAME(                                                       \
         const u16* x, const u16* delta, const u16* w, const int* rows, u16* residual, u16* y, float* rstd, int C,     \
         float eps) {                                                                                                  \
         forward<G, VEC>(x, delta, w, rows, residual, y, rstd, C, eps);                                                \

@@ -19,7 +19,9 @@ public record TrainingSettings(
         @Setting(doc = "batches of a step: a step is batch x accumulation rows", value = "4")
         int gradientAccumulationSteps,
 
-        @Setting(doc = "tokens of a micro-batch, never splitting a row; 0: 4096", value = "0")
+        @Setting(
+                doc = "tokens of a micro-batch, never splitting a row; 0: 4096 on a CPU, what fits on CUDA",
+                value = "0")
         int microBatchTokens,
 
         @Setting(
@@ -31,6 +33,17 @@ public record TrainingSettings(
                 doc = "recompute activations in the backward pass: less memory, about a third more time",
                 value = "false")
         boolean gradientCheckpointing,
+
+        @Setting(
+                doc = "what the fused engine recomputes: auto, none, selective, full-keep-attention or full",
+                value = "auto")
+        RecomputeChoice recompute,
+
+        @Setting(doc = "how bf16 weights stay exact: split, stochastic (CUDA) or none", value = "split")
+        MasterChoice masters,
+
+        @Setting(doc = "AdamW's moments: auto, fp32, bf16 (CUDA) or block8 (CUDA)", value = "auto")
+        MomentChoice moments,
 
         @Setting(doc = "passes over the rows; fractions too", value = "3", aliases = "epochs")
         double numTrainEpochs,

@@ -94,8 +94,8 @@ public final class AdamW {
             return (float) (learningRate * weightDecay);
         }
 
-        float sqrtBias2() {
-            return (float) Math.sqrt(1 - Math.pow(beta2, step));
+        float inverseSqrtBias2() {
+            return (float) (1 / Math.sqrt(1 - Math.pow(beta2, step)));
         }
     }
 
@@ -133,7 +133,7 @@ public final class AdamW {
                 .arg((float) (1 - step.beta2()))
                 .arg(step.stepSize())
                 .arg(step.decay())
-                .arg(step.sqrtBias2())
+                .arg(step.inverseSqrtBias2())
                 .arg((float) step.eps())
                 .launch(blocks, THREADS, stream);
     }

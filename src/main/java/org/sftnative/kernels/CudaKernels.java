@@ -58,8 +58,7 @@ public final class CudaKernels {
         long context = CudaDriver.primaryContext(device);
         CudaDriver.setCurrent(context);
         int multiprocessors = CudaDriver.attribute(CudaDriver.MULTIPROCESSOR_COUNT, device);
-        return new CudaKernels(
-                new KernelModule.Card("sm_" + major + minor, multiprocessors, nvrtc.get(), cache), context);
+        return new CudaKernels(new KernelModule.Card(major, minor, multiprocessors, nvrtc.get(), cache), context);
     }
 
     /// Makes the card's context current on the calling thread: needed once on a thread that has called no CUDA yet.

@@ -3,17 +3,23 @@ package org.sftnative.kernels;
 /// The token embedding: rows out, and their gradient back without atomics. Deterministic.
 public final class Embedding {
     private static final int THREADS = 128;
+    private static final int FREQUENT_THREADS = 64;
+    private static final int FREQUENT_LANES = 8;
     private final KernelFunction gather;
     private final KernelFunction gatherAny;
     private final KernelFunction gradient;
     private final KernelFunction gradientAny;
+    private final KernelFunction frequent;
+    private final KernelFunction frequentAny;
 
     Embedding(KernelModule.Card card) {
         KernelModule module = KernelModule.load(card, "embedding");
         gather = module.function("embedding_gather", 4);
         gatherAny = module.function("embedding_gather_any", 4);
-        gradient = module.function("embedding_gradient", 8);
-        gradientAny = module.function("embedding_gradient_any", 8);
+        gradient = module.function("embedding_gradient", 9);
+        gradientAny = module.function("embedding_gradient_any", 9);
+        frequent = module.function("embedding_gradient_frequent", 9);
+        frequentAny = module.function("embedding_gradient_frequent_any", 9);
     }
 
     /// out[t] = weight[ids[t]].
@@ -42,18 +48,38 @@ public final class Embedding {
     public void backward(
             long dx, Plan plan, long dWeight, int width, GradientType type, boolean accumulate, long stream) {
         boolean vectors = Shape.vectors(width, dx | dWeight);
+        int groups = Shape.ceilDiv(width, Shape.GROUP);
+        segments(vectors ? frequent : frequentAny, dx, plan, 0, dWeight, width, type, accumulate)
+                .launch(
+                        plan.frequent(),
+                        Shape.ceilDiv(groups, FREQUENT_THREADS),
+                        FREQUENT_THREADS,
+                        FREQUENT_LANES,
+                        stream);
         int threads = Shape.rowThreads(width, THREADS);
-        (vectors ? gradient : gradientAny)
-                .begin()
+        segments(vectors ? gradient : gradientAny, dx, plan, plan.frequent(), dWeight, width, type, accumulate)
+                .launch(plan.count() - plan.frequent(), Shape.ceilDiv(groups, threads), threads, 1, stream);
+    }
+
+    private static KernelFunction segments(
+            KernelFunction kernel,
+            long dx,
+            Plan plan,
+            int first,
+            long dWeight,
+            int width,
+            GradientType type,
+            boolean accumulate) {
+        return kernel.begin()
                 .arg(dx)
                 .arg(plan.order())
                 .arg(plan.starts())
                 .arg(plan.unique())
+                .arg(first)
                 .arg(dWeight)
                 .arg(width)
                 .arg(type == GradientType.FP32)
-                .arg(accumulate)
-                .launch(plan.count(), Shape.ceilDiv(Shape.ceilDiv(width, Shape.GROUP), threads), threads, 1, stream);
+                .arg(accumulate);
     }
 
     /// An [EmbeddingPlan] on the device.
@@ -62,5 +88,6 @@ public final class Embedding {
     /// @param starts (count + 1) int32
     /// @param unique (count) int32
     /// @param count distinct ids
-    public record Plan(long order, long starts, long unique, int count) {}
+    /// @param frequent those of them that come first because they occur often
+    public record Plan(long order, long starts, long unique, int count, int frequent) {}
 }

@@ -61,7 +61,13 @@ final class KernelModule {
 
     /// What kernels are compiled for.
     ///
-    /// @param arch `sm_90`
+    /// @param major of the compute capability
+    /// @param minor
     /// @param multiprocessors of the card
-    record Card(String arch, int multiprocessors, Nvrtc nvrtc, CubinCache cache) {}
+    record Card(int major, int minor, int multiprocessors, Nvrtc nvrtc, CubinCache cache) {
+        /// `sm_90`
+        String arch() {
+            return "sm_" + major + minor;
+        }
+    }
 }

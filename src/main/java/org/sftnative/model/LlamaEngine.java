@@ -171,21 +171,43 @@ public final class LlamaEngine implements CausalLm {
 
     private EngineBuffers buffersFor(int tokens) {
         if (buffers == null || buffers.tokens() < tokens) {
-            close();
-            long chunk = Math.max(64, CHUNK_ELEMENTS / config.vocabSize());
+            freeBuffers();
             buffers = new EngineBuffers(
-                    config, policies, parameters.dtype().scalarType(), parameters.device(), tokens, (int)
-                            Math.min(chunk, tokens));
+                    config,
+                    policies,
+                    parameters.dtype().scalarType(),
+                    parameters.device(),
+                    tokens,
+                    chunkRows(config, tokens));
         }
         return buffers;
     }
 
-    @Override
-    public void close() {
+    private static int chunkRows(LlamaConfig config, int tokens) {
+        return (int) Math.min(Math.max(64, CHUNK_ELEMENTS / config.vocabSize()), tokens);
+    }
+
+    /// Bytes of the buffers that an engine makes for micro-batches of up to `tokens`: exact, before any is made.
+    public static long plannedBytes(LlamaConfig config, Recompute recompute, int elementBytes, int tokens) {
+        return EngineBuffers.plannedBytes(
+                config,
+                Collections.nCopies(config.nLayer(), recompute),
+                elementBytes,
+                tokens,
+                chunkRows(config, tokens));
+    }
+
+    private void freeBuffers() {
         if (buffers != null) {
             buffers.close();
             buffers = null;
         }
+    }
+
+    @Override
+    public void close() {
+        freeBuffers();
+        weights.close();
     }
 
     /// One micro-batch through the blocks and back.

@@ -4,12 +4,14 @@ import static org.sftnative.tensor.Aten.none;
 import static org.sftnative.tensor.Aten.of;
 import static org.sftnative.tensor.Aten.tensor;
 
+import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.IValueVector;
 import org.bytedeco.pytorch.Tensor;
 import org.sftnative.ops.Ops.AttentionState;
 import org.sftnative.ops.Ops.Documents;
 import org.sftnative.ops.Ops.Heads;
 import org.sftnative.tensor.Aten;
+import org.sftnative.tensor.Scopes;
 
 /// Attention on CUDA, by shape. Documents of equal length, at least 512 tokens: cuDNN's dense kernel over strided views
 /// (1.4 to 1.9 times as fast as flash at 2,048 and 4,096 tokens on an H100, its plan cached by shape). Others: flash
@@ -35,24 +37,39 @@ final class CudaAttention {
     record Gradients(Tensor dq, Tensor dk, Tensor dv) {}
 
     static AttentionState forward(Tensor qkv, Heads h, Documents documents, Tensor out) {
-        Tensor q = qkv.narrow(1, 0, h.query());
-        Tensor k = qkv.narrow(1, h.query(), h.kv());
-        Tensor v = qkv.narrow(1, h.query() + h.kv(), h.kv());
-        if (documents.even() && documents.longest() >= DENSE_FROM) {
-            IValueVector r = Aten.call(
-                    CUDNN,
-                    of(dense(q, documents)),
-                    of(dense(k, documents)),
-                    of(dense(v, documents)),
-                    none(),
-                    of(true),
-                    of(0.0),
-                    of(true),
-                    of(false),
-                    none());
-            dense(out, documents).copy_(tensor(r, 0));
-            return new Dense(tensor(r, 1), tensor(r, 6), tensor(r, 7));
+        PointerScope outside = PointerScope.getInnerScope();
+        try (PointerScope _ = new PointerScope()) {
+            Tensor q = qkv.narrow(1, 0, h.query());
+            Tensor k = qkv.narrow(1, h.query(), h.kv());
+            Tensor v = qkv.narrow(1, h.query() + h.kv(), h.kv());
+            if (documents.even() && documents.longest() >= DENSE_FROM) {
+                Dense state = dense(q, k, v, documents, out);
+                Scopes.handOn(outside, state.logSumExp, state.seed, state.offset);
+                return state;
+            }
+            Flash state = flash(q, k, v, documents, out);
+            Scopes.handOn(outside, state.logSumExp, state.seed, state.offset);
+            return state;
         }
+    }
+
+    private static Dense dense(Tensor q, Tensor k, Tensor v, Documents documents, Tensor out) {
+        IValueVector r = Aten.call(
+                CUDNN,
+                of(dense(q, documents)),
+                of(dense(k, documents)),
+                of(dense(v, documents)),
+                none(),
+                of(true),
+                of(0.0),
+                of(true),
+                of(false),
+                none());
+        dense(out, documents).copy_(tensor(r, 0));
+        return new Dense(tensor(r, 1), tensor(r, 6), tensor(r, 7));
+    }
+
+    private static Flash flash(Tensor q, Tensor k, Tensor v, Documents documents, Tensor out) {
         long longest = documents.longest();
         IValueVector r = Aten.call(
                 FLASH,

@@ -14,6 +14,7 @@ import org.sftnative.kernels.Embedding;
 import org.sftnative.kernels.EmbeddingPlan;
 import org.sftnative.kernels.GradientNorm;
 import org.sftnative.kernels.GradientType;
+import org.sftnative.kernels.KernelSupport;
 import org.sftnative.kernels.Rope;
 import org.sftnative.tensor.Scopes;
 import org.sftnative.tensor.Tensors;
@@ -28,8 +29,25 @@ public final class CudaOps implements Ops {
     private final Map<String, Tensor> workspaces = new HashMap<>();
     private final Map<String, AdamW> optimizers = new HashMap<>();
 
+    /// Whether the kernels can run on a card.
+    public sealed interface Probe {
+        /// @param arch what they were compiled for, `sm_90`
+        record Ready(CudaOps ops, String arch) implements Probe {}
+
+        /// @param reason one line, for the log
+        record Missing(String reason) implements Probe {}
+    }
+
+    /// Compiles the kernels for a card, or takes them from the cache.
+    public static Probe probe(Device device) {
+        return switch (KernelSupport.probe(device.index())) {
+            case KernelSupport.Ready(var kernels) -> new Probe.Ready(new CudaOps(kernels, device), kernels.arch());
+            case KernelSupport.Missing(String reason) -> new Probe.Missing(reason);
+        };
+    }
+
     /// @param kernels of the card that `device` names
-    public CudaOps(CudaKernels kernels, Device device) {
+    private CudaOps(CudaKernels kernels, Device device) {
         this.kernels = kernels;
         this.device = device;
         var current = torch_cuda.getCurrentCUDAStream().stream();
@@ -168,7 +186,8 @@ public final class CudaOps implements Ops {
             kernels.embedding()
                     .backward(
                             at(dx),
-                            new Embedding.Plan(at(order), at(starts), at(unique), plan.unique().length),
+                            new Embedding.Plan(
+                                    at(order), at(starts), at(unique), plan.unique().length, plan.frequent()),
                             at(dWeight),
                             columns(dx),
                             type(dWeight),

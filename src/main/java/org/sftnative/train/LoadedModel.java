@@ -2,20 +2,14 @@ package org.sftnative.train;
 
 import java.nio.file.Path;
 import org.bytedeco.pytorch.Device;
-import org.sftnative.InputException;
-import org.sftnative.config.EngineChoice;
 import org.sftnative.config.ModelSettings;
 import org.sftnative.config.PrecisionChoice;
 import org.sftnative.data.Tokenizer;
 import org.sftnative.io.ModelDirectory;
-import org.sftnative.model.CausalLm;
 import org.sftnative.model.Llama;
 import org.sftnative.model.LlamaConfig;
-import org.sftnative.model.LlamaEngine;
 import org.sftnative.model.LlamaFiles;
 import org.sftnative.model.Parameters;
-import org.sftnative.model.Recompute;
-import org.sftnative.ops.AtenOps;
 import org.sftnative.tensor.Devices;
 import org.sftnative.tensor.Dtype;
 import org.sftnative.tensor.Torch;
@@ -100,30 +94,7 @@ public final class LoadedModel implements AutoCloseable {
 
     /// The reference model over weights: for evaluation, generation and whoever changes the model.
     public Llama llama(Parameters weights) {
-        return llama(weights, false);
-    }
-
-    private Llama llama(Parameters weights, boolean checkpointing) {
-        return new Llama(config, weights, new Llama.Options(checkpointing, autocast()));
-    }
-
-    /// The engine that trains the weights.
-    ///
-    /// @param checkpointing whether blocks run again in the backward pass
-    /// @throws InputException if the fused engine is asked for with a precision that it does not know
-    public CausalLm trainable(Parameters weights, EngineChoice engine, boolean checkpointing) {
-        if (engine == EngineChoice.FUSED && autocast()) {
-            throw new InputException("engine 'fused' does not know precision 'bf16-autocast'"
-                    + "\n  use --engine reference, or --precision bf16");
-        }
-        if (engine == EngineChoice.REFERENCE || autocast()) {
-            return llama(weights, checkpointing);
-        }
-        return new LlamaEngine(config, weights, new AtenOps(), checkpointing ? Recompute.FULL : Recompute.NONE);
-    }
-
-    private boolean autocast() {
-        return precision == PrecisionChoice.BF16_AUTOCAST;
+        return new Llama(config, weights, new Llama.Options(false, precision == PrecisionChoice.BF16_AUTOCAST));
     }
 
     @Override

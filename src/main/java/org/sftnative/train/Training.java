@@ -16,28 +16,18 @@ import org.sftnative.data.TrainingData;
 import org.sftnative.metrics.RunEvent;
 import org.sftnative.metrics.RunListener;
 import org.sftnative.model.CausalLm;
-import org.sftnative.model.LlamaEngine;
 import org.sftnative.model.LossFunction;
 import org.sftnative.model.ParameterLayout;
 import org.sftnative.model.Parameters;
-import org.sftnative.ops.AdamWState;
-import org.sftnative.ops.AdamWState.Masters;
-import org.sftnative.ops.AdamWState.Moments;
-import org.sftnative.ops.AdamWUpdate;
-import org.sftnative.ops.AtenOps;
 import org.sftnative.optim.AdamWOptimizer;
 import org.sftnative.optim.Schedule;
 import org.sftnative.tensor.Devices;
-import org.sftnative.tensor.Dtype;
 import org.sftnative.tensor.Torch;
 
 /// A whole run, from settings to a fine-tuned model directory: opens what the settings name, builds the loop, runs it,
 /// saves.
 /// Everything that can be wrong with the input is found before the output directory is touched.
 public final class Training {
-    /// Tokens of a micro-batch on a CPU, where bigger ones gain nothing.
-    private static final int CPU_MICRO_BATCH_TOKENS = 4096;
-
     private Training() {}
 
     /// The run that the settings describe.
@@ -62,8 +52,8 @@ public final class Training {
             TrainingData data = TrainingData.load(settings.data(), loaded.tokenizer());
             data.train().checkVocabulary(loaded.config().vocabSize());
             data.eval().ifPresent(eval -> eval.checkVocabulary(loaded.config().vocabSize()));
-            int microBatchTokens =
-                    training.microBatchTokens() > 0 ? training.microBatchTokens() : CPU_MICRO_BATCH_TOKENS;
+            ComputePlan compute = ComputePlan.of(training, loaded);
+            int microBatchTokens = compute.microBatchTokens();
             StepPlan plan = new StepPlan(
                     data.train(),
                     training.rowsPerStep(),
@@ -74,9 +64,8 @@ public final class Training {
 
             try (Parameters weights = weights(loaded, modelSettings, checkpoint)) {
                 weights.enableGradients();
-                try (AdamWOptimizer optimizer = optimizer(training, weights);
-                        CausalLm model =
-                                loaded.trainable(weights, training.engine(), training.gradientCheckpointing())) {
+                try (AdamWOptimizer optimizer = compute.optimizer(training, weights);
+                        CausalLm model = compute.model(weights)) {
                     LossFunction loss = recipe.loss();
                     Checkpoints checkpoints = new Checkpoints(
                             training.outputDir(),
@@ -101,9 +90,7 @@ public final class Training {
                     RunHooks hooks = new RunHooks(
                             loaded, model, loss, optimizer, checkpoints, plan, evaluator(data, microBatchTokens));
                     listener.on(new RunEvent.Started(
-                            start.step(),
-                            total,
-                            summary(settings, loaded, model, data, plan, microBatchTokens, checkpoint)));
+                            start.step(), total, summary(settings, compute, data, plan, checkpoint)));
                     TrainLoop loop = new TrainLoop(
                             model,
                             loss,
@@ -155,22 +142,6 @@ public final class Training {
         }
     }
 
-    private static AdamWOptimizer optimizer(TrainingSettings training, Parameters weights) {
-        AdamWUpdate update = new AdamWUpdate(
-                training.learningRate(),
-                training.adamBeta1(),
-                training.adamBeta2(),
-                training.adamEpsilon(),
-                training.weightDecay(),
-                weights.layout().decayed(),
-                0,
-                training.seed());
-        Masters masters = weights.dtype() == Dtype.F32 ? Masters.FP32 : Masters.SPLIT;
-        AdamWState state =
-                AdamWState.create(masters, Moments.FP32, weights.layout().numel(), weights.device());
-        return new AdamWOptimizer(new AtenOps(), weights.flatWeights(), weights.flatGradients(), update, state);
-    }
-
     private static Optional<Evaluator> evaluator(TrainingData data, int microBatchTokens) {
         return data.eval().map(rows -> new Evaluator(StepPlan.evaluation(rows, microBatchTokens)));
     }
@@ -181,14 +152,9 @@ public final class Training {
 
     /// What was decided, each with its reason: the start of every run's output.
     private static Map<String, String> summary(
-            RunSettings settings,
-            LoadedModel loaded,
-            CausalLm model,
-            TrainingData data,
-            StepPlan plan,
-            int microBatchTokens,
-            Optional<Path> checkpoint) {
+            RunSettings settings, ComputePlan compute, TrainingData data, StepPlan plan, Optional<Path> checkpoint) {
         Map<String, String> summary = new LinkedHashMap<>();
+        LoadedModel loaded = compute.loaded();
         TrainingSettings training = settings.training();
         summary.put(
                 "model",
@@ -201,7 +167,7 @@ public final class Training {
                         + (settings.model().precision() == loaded.precision()
                                 ? ""
                                 : " (device " + Devices.name(loaded.device()) + ")"));
-        summary.put("engine", model instanceof LlamaEngine ? "fused" : "reference (libtorch autograd)");
+        summary.putAll(compute.said());
         summary.put("train rows", rows(data.train()));
         data.eval().ifPresent(eval -> summary.put("eval rows", rows(eval)));
         summary.put("loss on", lossOn(settings.data()));
@@ -209,7 +175,6 @@ public final class Training {
                 "step",
                 training.rowsPerStep() + " rows (" + training.perDeviceTrainBatchSize() + " x "
                         + training.gradientAccumulationSteps() + "), " + plan.stepsPerEpoch() + " steps an epoch");
-        summary.put("micro_batch_tokens", microBatchTokens + (training.microBatchTokens() > 0 ? "" : " (default)"));
         checkpoint.ifPresent(path -> summary.put("resumed from", path.toString()));
         return summary;
     }

@@ -85,7 +85,7 @@ final class AdamWReference {
             p = Math.fma(decay, p, p);
             newM[i] = Math.fma((float) step.beta1(), first(i), oneMinusBeta1 * g);
             newV[i] = Math.fma((float) step.beta2(), second(i), oneMinusBeta2 * g * g);
-            float denominator = (float) Math.sqrt(newV[i]) / step.sqrtBias2() + (float) step.eps();
+            float denominator = (float) Math.sqrt(newV[i]) * step.inverseSqrtBias2() + (float) step.eps();
             p = p - step.stepSize() * newM[i] / denominator;
             setWeight(i, p, CounterRandom.bits16(step.seed(), step.step(), buffer, 1, start + i), false);
         }
@@ -119,8 +119,8 @@ final class AdamWReference {
                     v[i] = Bf16.roundStochastic(newV[i], random) & 0xffff;
                 }
                 case BLOCK8 -> {
-                    m[i] = encodeM(Math.clamp(newM[i] * mInverse, -1f, 1f));
-                    v[i] = encodeV(Math.min(1, newV[i] * vInverse), random);
+                    m[i] = encodeM(newM[i] * mInverse);
+                    v[i] = encodeV(newV[i] * vInverse, random);
                 }
             }
         }
@@ -129,22 +129,21 @@ final class AdamWReference {
     /// x in [-1, 1] to the nearest code of the signed map.
     static int encodeM(float x) {
         float a = Math.abs(x);
-        int number = Math.min(interval(a, 1), 127);
-        number -= number > 0 && a < between(number) ? 1 : 0;
+        int number = interval(a, 1);
+        number -= a < between(number) ? 1 : 0;
         number = a >= between(128) ? 128 : number;
         return x < 0 ? 127 - Math.min(number, 127) : 127 + number;
     }
 
     /// x in [0, 1] to one of its two neighbours of the unsigned map.
     static int encodeV(float x, int random16) {
-        int number = Math.min(interval(x, 2), 254);
+        int number = interval(x, 2);
         number -= x < UNSIGNED[number] ? 1 : 0;
-        number = Math.max(number, 0);
         float low = UNSIGNED[number];
-        float high = UNSIGNED[number + 1];
+        float high = number < 255 ? UNSIGNED[number + 1] : 2;
         float u = (random16 + 0.5f) * (1 / 65536f);
         number += x - low > u * (high - low) ? 1 : 0;
-        return x > 0 ? Math.max(number, 1) : 0;
+        return Math.max(number, x > 0 ? 1 : 0);
     }
 
     private static float between(int number) {
@@ -153,14 +152,12 @@ final class AdamWReference {
 
     private static int interval(float x, int n) {
         double[] scale = {1e6, 1e5, 1e4, 1e3, 1e2, 1e1, 1};
-        float least = Float.MAX_VALUE;
+        float sum = 0;
         for (int decade = 0; decade < 7; decade++) {
-            int count = n << decade;
-            float slope = (float) (scale[decade] * count / 0.9);
-            float offset = (float) (count - n - count / 9.0);
-            least = Math.min(least, Math.fma(x, slope, offset));
+            float share = Math.fma(x, (float) (scale[decade] / 0.9), (float) (-1 / 9.0));
+            sum = Math.fma(Math.clamp(share, 0f, 1f), n << decade, sum);
         }
-        return (int) Math.floor(least) + 1;
+        return (int) Math.floor(sum) + 1;
     }
 
     @Override

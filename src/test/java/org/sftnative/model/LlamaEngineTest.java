@@ -7,7 +7,6 @@ import static org.sftnative.support.TensorAssert.assertNormClose;
 import java.util.Arrays;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
-import org.bytedeco.javacpp.Pointer;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
@@ -21,6 +20,7 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.sftnative.ops.AtenOps;
+import org.sftnative.support.LivePointers;
 import org.sftnative.tensor.Devices;
 import org.sftnative.tensor.Tensors;
 
@@ -155,6 +155,17 @@ class LlamaEngineTest {
         }
     }
 
+    @ParameterizedTest
+    @MethodSource("modelsAndPolicies")
+    void thePlanIsTheBuffersToTheByte(String name, Recompute policy) {
+        try (GoldenModel golden = GoldenModel.load(name);
+                LlamaEngine engine = engine(golden, policy)) {
+            PackedBatch batch = golden.pack();
+            engine.loss(batch, CROSS_ENTROPY);
+            assertEquals(LlamaEngine.plannedBytes(golden.config(), policy, 4, batch.tokens()), engine.bufferBytes());
+        }
+    }
+
     @Test
     void nothingNativeIsLeftBehindByAStep() {
         try (GoldenModel golden = GoldenModel.load("llama2");
@@ -164,14 +175,14 @@ class LlamaEngineTest {
             try (PointerScope _ = new PointerScope()) {
                 engine.accumulate(batch, CROSS_ENTROPY, 1);
             }
-            long before = Pointer.totalCount();
+            long before = LivePointers.count();
             for (int step = 0; step < 20; step++) {
                 try (PointerScope _ = new PointerScope()) {
                     engine.startStep();
                     engine.accumulate(batch, CROSS_ENTROPY, 1);
                 }
             }
-            assertEquals(before, Pointer.totalCount());
+            assertEquals(before, LivePointers.count());
         }
     }
 

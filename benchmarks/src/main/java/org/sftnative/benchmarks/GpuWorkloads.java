@@ -15,7 +15,6 @@ import org.bytedeco.pytorch.NoGradGuard;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.bytedeco.pytorch.global.torch_cuda;
-import org.sftnative.kernels.KernelSupport;
 import org.sftnative.model.CrossEntropy;
 import org.sftnative.model.Initialisation;
 import org.sftnative.model.LlamaConfig;
@@ -37,7 +36,8 @@ import org.sftnative.tensor.Dtype;
 import org.sftnative.tensor.Tensors;
 import org.sftnative.tensor.Torch;
 
-/// Full fine-tuning of real model shapes with random weights and tokens, every token a label: real tokens per second, model
+/// Full fine-tuning of real model shapes with random weights and tokens, every token a label: real tokens per second,
+/// model
 /// TFLOP/s and peak memory of a step. One line of JSON a case.
 ///
 ///     GpuWorkloads seed7b fix1b_2048:recompute=selective,micro=8192 ...
@@ -103,15 +103,17 @@ public final class GpuWorkloads {
         LlamaConfig config = config(s);
         int steps = Integer.parseInt(options.getOrDefault("steps", String.valueOf(c.steps)));
         int micro = Integer.parseInt(options.getOrDefault("micro", "1000000"));
-        Recompute recompute = Recompute.valueOf(options.getOrDefault("recompute", "SELECTIVE").toUpperCase());
+        Recompute recompute =
+                Recompute.valueOf(options.getOrDefault("recompute", "SELECTIVE").toUpperCase());
         int warm = 2;
+        Tensors.zeros(ScalarType.Float, device, 1).close(); // the allocator knows no device before its first use
         torch_cuda.getAllocator().resetPeakStats(device.index());
         try (Parameters parameters = new Parameters(ParameterLayout.of(config), Dtype.BF16, device)) {
             Initialisation.fill(parameters, config, 1);
             parameters.enableGradients();
             Ops ops = ops(options, device);
-            AdamWUpdate update = new AdamWUpdate(
-                    0, 0.9, 0.999, 1e-8, 0, parameters.layout().decayed(), 0, 1);
+            AdamWUpdate update =
+                    new AdamWUpdate(0, 0.9, 0.999, 1e-8, 0, parameters.layout().decayed(), 0, 1);
             AdamWState state = AdamWState.create(
                     AdamWState.Masters.valueOf(options.get("masters")),
                     AdamWState.Moments.valueOf(options.get("moments")),
@@ -171,9 +173,9 @@ public final class GpuWorkloads {
         if (options.getOrDefault("ops", "cuda").equals("aten")) {
             return new AtenOps();
         }
-        return switch (KernelSupport.probe(0)) {
-            case KernelSupport.Ready(var kernels) -> new CudaOps(kernels, device);
-            case KernelSupport.Missing(String reason) -> throw new IllegalStateException(reason);
+        return switch (CudaOps.probe(device)) {
+            case CudaOps.Probe.Ready(CudaOps ops, String _) -> ops;
+            case CudaOps.Probe.Missing(String reason) -> throw new IllegalStateException(reason);
         };
     }
 

@@ -32,6 +32,9 @@ import org.sftnative.model.PackedBatch;
 import org.sftnative.model.ParameterLayout;
 import org.sftnative.model.Parameters;
 import org.sftnative.model.Recompute;
+import org.sftnative.ops.AdamWState;
+import org.sftnative.ops.AdamWState.Masters;
+import org.sftnative.ops.AdamWState.Moments;
 import org.sftnative.ops.AdamWUpdate;
 import org.sftnative.ops.AtenOps;
 import org.sftnative.optim.AdamWOptimizer;
@@ -94,12 +97,13 @@ public class TrainStep {
             case "fused" -> new LlamaEngine(workload.config(), parameters, new AtenOps(), Recompute.NONE);
             default -> throw new IllegalArgumentException("engine " + engine);
         };
+        ParameterLayout layout = parameters.layout();
         optimizer = new AdamWOptimizer(
                 new AtenOps(),
                 parameters.flatWeights(),
                 parameters.flatGradients(),
-                parameters.layout().decayed(),
-                new AdamWUpdate(0, 0.9, 0.999, 1e-8, 0.01, 0));
+                new AdamWUpdate(0, 0.9, 0.999, 1e-8, 0.01, layout.decayed(), 0, 42),
+                AdamWState.create(Masters.FP32, Moments.FP32, layout.numel(), place));
         plan = workload.plan(STEPS);
         TrainingSettings settings = SettingsSchema.of(TrainingSettings.class)
                 .bind(Map.of(
@@ -109,8 +113,8 @@ public class TrainStep {
         check();
     }
 
-    /// The engine's loss is the reference model's (5e-8 apart where measured, 1e-5 allowed) and that of random weights,
-    /// the logarithm of the vocabulary (0.3% above it where measured, 2% allowed); training lowers it.
+    /// The engine's loss is the reference model's (6e-8 apart where measured, 1e-5 allowed) and that of random weights,
+    /// the logarithm of the vocabulary (0.7% above it where measured, 2% allowed); training lowers it.
     private void check() {
         double expected = referenceLoss();
         double logVocabulary = Math.log(workload.config().vocabSize());
