@@ -6,6 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -23,6 +25,7 @@ import org.sftnative.cli.Program.Outcome;
 import org.sftnative.io.SafetensorsFile;
 import org.sftnative.io.TensorInfo;
 import org.sftnative.metrics.Units;
+import org.sftnative.tensor.Dtype;
 import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.ObjectNode;
 
@@ -250,6 +253,42 @@ class EndToEndTest {
                             .toList());
         }
         assertEquals(3, Program.steps(run, "loss").size());
+        train("--num-train-epochs", "1", "--save-strategy", "no", "--overwrite-output-dir");
+        assertTrue(Program.contents(run).keySet().stream().noneMatch(name -> name.contains("checkpoint")));
+    }
+
+    @Test
+    void smallUpdatesOfBf16WeightsAreNotLost() throws IOException {
+        String small = "--max-steps 100 --lr 1e-5 --lr-scheduler-type constant --save-strategy no --precision ";
+        Path exact = dir.resolve("exact");
+        Program.train(exact, rows, (small + "fp32").split(" ")).succeeded();
+        Program.train(run, rows, (small + "bf16").split(" ")).succeeded();
+        // one update is below half a unit of bf16 for weights above 0.003, and all of them are well above it
+        double moved = 0;
+        double expected = 0;
+        try (SafetensorsFile from = SafetensorsFile.open(Program.BASE.resolve("model.safetensors"));
+                SafetensorsFile to = SafetensorsFile.open(run.resolve("model.safetensors"));
+                SafetensorsFile in = SafetensorsFile.open(exact.resolve("model.safetensors"))) {
+            for (String name : from.tensors().keySet()) {
+                float[] before = floats(from, name);
+                float[] bf16 = floats(to, name);
+                float[] fp32 = floats(in, name);
+                for (int i = 0; i < before.length; i++) {
+                    double step = fp32[i] - before[i];
+                    moved += step * (bf16[i] - before[i]);
+                    expected += step * step;
+                }
+            }
+        }
+        // of the way that fp32 weights go
+        assertEquals(1, moved / expected, 0.2);
+    }
+
+    private static float[] floats(SafetensorsFile file, String name) {
+        MemorySegment values =
+                MemorySegment.ofArray(new float[(int) file.info(name).elements()]);
+        file.read(name, Dtype.F32, values);
+        return values.toArray(ValueLayout.JAVA_FLOAT);
     }
 
     @ParameterizedTest

@@ -17,8 +17,6 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.sftnative.config.PrecisionChoice;
 import org.sftnative.ops.AdamWState;
-import org.sftnative.ops.AdamWState.Masters;
-import org.sftnative.ops.AdamWState.Moments;
 import org.sftnative.ops.AdamWUpdate;
 import org.sftnative.ops.AtenOps;
 import org.sftnative.optim.AdamWOptimizer;
@@ -83,12 +81,9 @@ class CheckpointsTest {
     private static AdamWOptimizer optimizer() {
         Tensor weights = Tensors.zeros(ScalarType.Float, Devices.cpu(), 4);
         Tensor gradients = Tensors.zeros(ScalarType.Float, Devices.cpu(), 4);
-        return new AdamWOptimizer(
-                new AtenOps(),
-                weights,
-                gradients,
-                new AdamWUpdate(1e-3, 0.9, 0.999, 1e-8, 0, 2, 0, 42),
-                AdamWState.create(Masters.FP32, Moments.FP32, 4, Devices.cpu()));
+        AdamWUpdate update = new AdamWUpdate(1e-3, 0.9, 0.999, 1e-8, 0, 2, 0, 0);
+        AdamWState state = AdamWState.create(AdamWState.Masters.FP32, AdamWState.Moments.FP32, 4, Devices.cpu());
+        return new AdamWOptimizer(new AtenOps(), weights, gradients, update, state);
     }
 
     private List<String> names() throws IOException {

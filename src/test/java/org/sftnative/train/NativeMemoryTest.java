@@ -11,13 +11,13 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeSet;
-import org.bytedeco.javacpp.Pointer;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.sftnative.config.RunSettings;
 import org.sftnative.config.SettingsSchema;
 import org.sftnative.metrics.RunEvent;
+import org.sftnative.support.LivePointers;
 
 /// Everything native that a step makes dies in it: libtorch's objects are invisible to Java's collector, so that one
 /// tensor too many a step fills the machine.
@@ -67,11 +67,14 @@ class NativeMemoryTest {
                 "threads", "1"));
         List<Long> live = new ArrayList<>();
         List<Long> heap = new ArrayList<>();
-        long before = Pointer.totalCount();
         RunSettings run = SettingsSchema.of(RunSettings.class).bind(settings);
+        settings.put("max_steps", "1");
+        settings.put("output_dir", dir.resolve("first").toString());
+        Training.run(SettingsSchema.of(RunSettings.class).bind(settings), List.of());
+        long before = LivePointers.count(); // what is made once a process is there
         Training.run(run, List.of(event -> {
             if (event instanceof RunEvent.StepDone step) {
-                live.add(Pointer.totalCount());
+                live.add(LivePointers.count());
                 if (step.step() == STEPS / 4 || step.step() == STEPS) {
                     System.gc();
                     heap.add(ManagementFactory.getMemoryMXBean()
@@ -85,6 +88,6 @@ class NativeMemoryTest {
         assertEquals(1, new TreeSet<>(live.subList(3, STEPS)).size(), () -> "live pointers a step: " + live);
         long grown = heap.get(1) - heap.get(0);
         assertTrue(grown < 1 << 20, () -> "the heap grew by " + grown + " bytes in " + STEPS * 3 / 4 + " steps");
-        assertEquals(before, Pointer.totalCount(), "live pointers after the run");
+        assertEquals(before, LivePointers.count(), "live pointers after the run");
     }
 }
