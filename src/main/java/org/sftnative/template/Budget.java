@@ -1,8 +1,8 @@
 package org.sftnative.template;
 
 /// What one rendering may cost. It counts work and not time, so that a template that fails on one machine
-/// fails on all. A step of the interpreter costs 8 units, a character looked at or made 1, an item of a
-/// list 8: memory is bounded with the work.
+/// fails on all. A step of the interpreter costs 8 units, a character looked at or made 1, a piece of text
+/// or an item of a list 8 more: memory is bounded with the work.
 final class Budget {
     static final Budget UNLIMITED = new Budget(Long.MAX_VALUE, Integer.MAX_VALUE);
     private static final int STEP = 8;
@@ -26,6 +26,11 @@ final class Budget {
 
     void characters(long count) {
         spend(count);
+    }
+
+    /// Adding a piece of so many characters to a text.
+    void piece(long count) {
+        spend(count + STEP);
     }
 
     /// Looking for a text of length `part` in one of length `whole`: the worst case is their product.

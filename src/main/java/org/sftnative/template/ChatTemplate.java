@@ -56,7 +56,7 @@ public final class ChatTemplate {
 
     /// Renders a conversation within other limits.
     public Rendered render(RenderInput input, Limits limits) {
-        Interpreter interpreter = new Interpreter(new Budget(limits.maxSteps(), limits.maxDepth()), input.clock());
+        Interpreter interpreter = new Interpreter(limits.budget(input), input.clock());
         try {
             return Rendered.of(interpreter.render(body, input.scope()));
         } catch (Interpreter.Refusal e) {

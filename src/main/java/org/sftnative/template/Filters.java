@@ -41,6 +41,9 @@ final class Filters {
     /// Every filter that a template may use.
     static final Set<String> NAMES = all();
 
+    /// What a list without items costs.
+    private static final int LIST = 4;
+
     private static final Value NONE = new Value.None();
     private final Budget budget;
     private final TextFilters texts;
@@ -377,7 +380,7 @@ final class Filters {
         List<Value> made = new ArrayList<>();
         int at = 0;
         for (long i = 0; i < slices; i++) {
-            budget.items(1);
+            budget.items(LIST);
             int end = (int) (at + each + (i < longer ? 1 : 0));
             List<Value> slice = new ArrayList<>(items.subList(at, end));
             if (!(fill instanceof Value.None) && i >= longer) {

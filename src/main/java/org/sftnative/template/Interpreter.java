@@ -20,6 +20,8 @@ final class Interpreter {
     /// Jinja's sandbox has the same.
     private static final long MAX_RANGE = 100_000;
 
+    private static final int SCOPE = 3;
+
     private final Budget budget;
     private final Clock clock;
     private final Evaluator evaluator;
@@ -138,7 +140,8 @@ final class Interpreter {
         boolean completed = false;
         Flow flow = Flow.ON;
         while (flow != Flow.BREAK && loop.advance()) {
-            budget.step();
+            // a pass makes a scope with its map
+            budget.items(SCOPE);
             Scope inner = new Scope(scope);
             inner.set("loop", loop);
             assign(block.target(), loop.item(), inner);
@@ -166,7 +169,7 @@ final class Interpreter {
         public boolean hasNext() {
             while (next.isEmpty() && items.hasNext()) {
                 Value item = items.next();
-                budget.step();
+                budget.items(SCOPE);
                 Scope inner = new Scope(scope);
                 assign(block.target(), item, inner);
                 if (Operators.truth(evaluator.value(block.test().orElseThrow(), inner))) {

@@ -3,7 +3,6 @@ package org.sftnative.template;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Optional;
-import java.util.stream.IntStream;
 
 /// Truth, equality, order and membership, as Python has them.
 final class Operators {
@@ -55,13 +54,7 @@ final class Operators {
                 budget.characters(s.text().length());
                 yield b instanceof Str t && s.text().equals(t.text());
             }
-            case Seq x ->
-                b instanceof Seq y
-                        && (x.kind() == y.kind()
-                                || x.kind().isTuple() && y.kind().isTuple())
-                        && x.items().size() == y.items().size()
-                        && IntStream.range(0, x.items().size())
-                                .allMatch(i -> same(x.items().get(i), y.items().get(i), budget));
+            case Seq x -> b instanceof Seq y && equalItems(x, y, budget);
             case Dict x ->
                 b instanceof Dict y
                         && x.size() == y.size()
@@ -72,6 +65,19 @@ final class Operators {
             case Callable.Method m -> b.equals(m);
             default -> a == b;
         };
+    }
+
+    private static boolean equalItems(Seq x, Seq y, Budget budget) {
+        boolean alike = x.kind() == y.kind() || x.kind().isTuple() && y.kind().isTuple();
+        if (!alike || x.items().size() != y.items().size()) {
+            return false;
+        }
+        for (int i = 0; i < x.items().size(); i++) {
+            if (!same(x.items().get(i), y.items().get(i), budget)) {
+                return false;
+            }
+        }
+        return true;
     }
 
     /// Equality inside containers: what is identical is equal there, even if it is no number.

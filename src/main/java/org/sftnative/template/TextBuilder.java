@@ -16,7 +16,7 @@ final class TextBuilder {
 
     TextBuilder append(String piece, int kind) {
         if (!piece.isEmpty()) {
-            budget.characters(piece.length());
+            budget.piece(piece.length());
             text.append(piece);
             mark(kind);
         }
@@ -32,7 +32,7 @@ final class TextBuilder {
         if (from >= to) {
             return this;
         }
-        budget.characters(to - from);
+        budget.piece(to - from);
         Marks marks = piece.marks();
         if (marks.isUniform()) {
             text.append(piece.text(), from, to);
