@@ -4,6 +4,7 @@ import java.io.PrintStream;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import org.sftnative.InputException;
 import org.sftnative.config.EvalSettings;
 import org.sftnative.config.GenerateSettings;
@@ -18,6 +19,8 @@ import org.sftnative.metrics.ConsoleProgress;
 import org.sftnative.metrics.MetricsFile;
 import org.sftnative.metrics.RunListener;
 import org.sftnative.metrics.Units;
+import org.sftnative.tensor.TorchErrors;
+import org.sftnative.train.DivergedException;
 import picocli.CommandLine;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.ParseResult;
@@ -167,7 +170,12 @@ public final class CommandLineProgram {
             err.println("error: " + error.getMessage());
             return BAD_INPUT;
         }
-        // libtorch's messages go on for a screen; the first line says it
+        Optional<String> known =
+                error instanceof DivergedException ? Optional.of(error.getMessage()) : TorchErrors.explain(error);
+        if (known.isPresent()) {
+            err.println("error: " + known.get());
+            return FAILED;
+        }
         String message = error.getMessage() == null
                 ? ""
                 : error.getMessage().lines().findFirst().orElse("");

@@ -61,7 +61,7 @@ final class Rooms implements Work {
             int tokens = settings.microBatchTokens() > 0 ? settings.microBatchTokens() : DEFAULT_MICRO_BATCH_TOKENS;
             try (Parameters weights = loaded.weights()) {
                 Evaluator evaluator = new Evaluator(StepPlan.evaluation(rows, tokens));
-                Evaluator.Score score = evaluator.score(loaded.llama(weights, false), new CrossEntropy());
+                Evaluator.Score score = evaluator.score(loaded.llama(weights), new CrossEntropy());
                 return new Score(
                         score.loss(), score.labelTokens(), rows.documents().size(), score.seconds());
             }
@@ -76,7 +76,7 @@ final class Rooms implements Work {
             Tokenizer tokenizer = loaded.tokenizer();
             Set<Integer> stops = new HashSet<>(loaded.config().eosTokenIds());
             tokenizer.eosId().ifPresent(stops::add);
-            Generator generator = new Generator(loaded.llama(weights, false), stops);
+            Generator generator = new Generator(loaded.llama(weights), stops);
             TextStream stream = new TextStream(ids -> tokenizer.decode(ids, true), text);
             generator.generate(
                     tokenizer.encodeRow(prompt, true, false),

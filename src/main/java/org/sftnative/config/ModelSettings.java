@@ -21,6 +21,7 @@ public record ModelSettings(
     public ModelSettings {
         Check.that(
                 device.matches("auto|cpu|cuda(:\\d{1,3})?"), "device", "'" + device + "'", "auto, cpu, cuda or cuda:N");
-        Check.that(threads >= 0, "threads", threads, "0 or more");
+        // far above it, the thread library cannot make its pool and ends the process
+        Check.that(threads >= 0 && threads <= 1024, "threads", threads, "from 0 to 1024");
     }
 }

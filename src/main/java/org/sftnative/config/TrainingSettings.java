@@ -2,6 +2,7 @@ package org.sftnative.config;
 
 import java.nio.file.Path;
 import java.util.Optional;
+import org.sftnative.InputException;
 
 /// Steps, optimizer, schedule, and when to log, evaluate and save; names and meanings are transformers'
 /// TrainingArguments'.
@@ -18,13 +19,31 @@ public record TrainingSettings(
         @Setting(doc = "batches of a step: a step is batch x accumulation rows", value = "4")
         int gradientAccumulationSteps,
 
-        @Setting(doc = "tokens of a micro-batch, never splitting a row; 0: 4096", value = "0")
+        @Setting(
+                doc = "tokens of a micro-batch, never splitting a row; 0: 4096 on a CPU, what fits on CUDA",
+                value = "0")
         int microBatchTokens,
+
+        @Setting(
+                doc = "auto, fused (written-out backward) or reference (libtorch autograd, slower, easy to change)",
+                value = "auto")
+        EngineChoice engine,
 
         @Setting(
                 doc = "recompute activations in the backward pass: less memory, about a third more time",
                 value = "false")
         boolean gradientCheckpointing,
+
+        @Setting(
+                doc = "what the fused engine recomputes: auto, none, selective, full-keep-attention or full",
+                value = "auto")
+        RecomputeChoice recompute,
+
+        @Setting(doc = "how bf16 weights stay exact: split, stochastic (CUDA) or none", value = "split")
+        MasterChoice masters,
+
+        @Setting(doc = "AdamW's moments: auto, fp32, bf16 (CUDA) or block8 (CUDA)", value = "auto")
+        MomentChoice moments,
 
         @Setting(doc = "passes over the rows; fractions too", value = "3", aliases = "epochs")
         double numTrainEpochs,
@@ -87,6 +106,11 @@ public record TrainingSettings(
         Check.that(perDeviceTrainBatchSize >= 1, "per_device_train_batch_size", perDeviceTrainBatchSize, "1 or more");
         Check.that(
                 gradientAccumulationSteps >= 1, "gradient_accumulation_steps", gradientAccumulationSteps, "1 or more");
+        if ((long) perDeviceTrainBatchSize * gradientAccumulationSteps > Integer.MAX_VALUE) {
+            throw new InputException("a step of " + perDeviceTrainBatchSize + " x " + gradientAccumulationSteps
+                    + " rows is more than " + Integer.MAX_VALUE
+                    + "\n  choose a smaller per_device_train_batch_size or gradient_accumulation_steps");
+        }
         Check.that(microBatchTokens >= 0, "micro_batch_tokens", microBatchTokens, "0 or more");
         Check.that(
                 numTrainEpochs > 0 && Double.isFinite(numTrainEpochs), "num_train_epochs", numTrainEpochs, "above 0");

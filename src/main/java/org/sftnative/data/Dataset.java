@@ -1,6 +1,10 @@
 package org.sftnative.data;
 
+import java.nio.ByteBuffer;
 import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.HexFormat;
 import java.util.List;
 import org.sftnative.InputException;
 
@@ -45,6 +49,23 @@ public record Dataset(List<Document> documents, List<Source> sources, Report rep
             }
         }
         return file + ", row " + documents.get(document).row();
+    }
+
+    /// A short hash of all documents, ids and labels, in their order: equal for equal training rows.
+    public String fingerprint() {
+        try {
+            MessageDigest sha = MessageDigest.getInstance("SHA-256");
+            for (Document document : documents) {
+                int n = document.length();
+                ByteBuffer bytes =
+                        ByteBuffer.allocate(Integer.BYTES * (1 + 2 * n)).putInt(n);
+                bytes.asIntBuffer().put(document.inputIds()).put(document.labels());
+                sha.update(bytes.array());
+            }
+            return HexFormat.of().formatHex(sha.digest(), 0, 8);
+        } catch (NoSuchAlgorithmException e) {
+            throw new IllegalStateException("every Java has SHA-256", e);
+        }
     }
 
     /// @param vocabSize rows of the model's embedding

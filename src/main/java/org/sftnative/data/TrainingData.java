@@ -8,6 +8,7 @@ import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.Collectors;
 import org.sftnative.InputException;
 import org.sftnative.config.DataSettings;
 
@@ -120,8 +121,11 @@ public record TrainingData(Dataset train, Optional<Dataset> eval) {
 
         Dataset dataset() {
             if (rows == 0) {
-                throw new InputException("'" + setting + "' leaves no row" + "\n  give more rows"
-                        + (settings.evalFraction() > 0 ? ", or another fraction" : ""));
+                throw new InputException("'" + setting + "' leaves no row of "
+                        + (setting.equals("eval_file") ? settings.evalFile().stream() : settings.trainFile().stream())
+                                .map(Path::toString)
+                                .collect(Collectors.joining(", "))
+                        + "\n  give more rows" + (settings.evalFraction() > 0 ? ", or another fraction" : ""));
             }
             if (documents.isEmpty()) {
                 Dataset.Dropped first = dropped.getFirst();

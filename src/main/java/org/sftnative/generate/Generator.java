@@ -8,6 +8,7 @@ import org.bytedeco.javacpp.PointerScope;
 import org.sftnative.InputException;
 import org.sftnative.model.KvCache;
 import org.sftnative.model.Llama;
+import org.sftnative.model.Parameters;
 import org.sftnative.tensor.Tensors;
 
 /// Continues one text, token by token, over a KV cache.
@@ -20,7 +21,8 @@ public record Generator(Llama model, Set<Integer> stops) {
     /// @param prompt (n) token ids, n at least 1
     /// @param each hears every new token as it comes, a stop token too
     /// @return the new tokens, with the stop token if one came
-    /// @throws InputException if prompt and new tokens are more than the model was made for
+    /// @throws InputException if prompt and new tokens are more than the model was made for, or a token id is
+    /// beyond its vocabulary
     public int[] generate(int[] prompt, int maxNewTokens, Sampling sampling, IntConsumer each) {
         int limit = model.config().maxPositionEmbeddings();
         if (prompt.length == 0) {
@@ -28,6 +30,9 @@ public record Generator(Llama model, Set<Integer> stops) {
         }
         if (prompt.length >= limit) {
             throw new InputException("the prompt has " + prompt.length + " tokens, the model was made for " + limit);
+        }
+        for (int id : prompt) {
+            Parameters.checkVocabulary(id, model.config().vocabSize());
         }
         int most = Math.min(maxNewTokens, limit - prompt.length);
         List<Integer> tokens = new ArrayList<>();

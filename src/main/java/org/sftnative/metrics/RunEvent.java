@@ -58,7 +58,7 @@ public sealed interface RunEvent {
     /// The run ended well.
     ///
     /// @param tokens real tokens trained in this process
-    /// @param trainLoss summed loss / label tokens over all steps of this process
+    /// @param trainLoss summed loss / label tokens over all steps of the run, those before a resume too
     record Finished(long step, long tokens, double seconds, double trainLoss, long peakBytes, Path model)
             implements RunEvent {}
 }

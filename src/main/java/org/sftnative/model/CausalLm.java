@@ -5,7 +5,7 @@ import org.bytedeco.pytorch.Tensor;
 /// A trainable causal language model: weights and gradients in flat buffers, and the three things a training loop asks
 /// of it.
 /// `Llama` is the readable reference on libtorch autograd.
-public interface CausalLm {
+public interface CausalLm extends AutoCloseable {
     LlamaConfig config();
 
     /// The weights, and beside each the gradient that [#accumulate] adds to.
@@ -27,4 +27,8 @@ public interface CausalLm {
 
     /// Logits of the given positions of a batch, without gradients: (rows, V) fp32.
     Tensor logits(PackedBatch batch, Tensor rows);
+
+    /// Gives back what the engine itself holds; never the weights.
+    @Override
+    default void close() {}
 }

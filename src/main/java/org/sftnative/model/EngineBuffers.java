@@ -124,6 +124,30 @@ final class EngineBuffers implements AutoCloseable {
                 all ? rows(c.intermediateSize()) : shared.act);
     }
 
+    /// Bytes of the buffers of an engine, without making them: what [#bytes] will say.
+    ///
+    /// @param elementBytes of an activation: 4 or 2
+    static long plannedBytes(LlamaConfig c, List<Recompute> policies, int elementBytes, long tokens, long chunkRows) {
+        long hidden = c.hiddenSize();
+        long qkv = c.qSize() + 2L * c.kvSize();
+        long ffn = c.intermediateSize();
+        boolean keepsAll = policies.stream().allMatch(Recompute.NONE::equals);
+        long shared = qkv + c.qSize() + 3 * hidden + 3 * ffn;
+        long working = 3 * hidden + qkv + c.qSize() + ffn; // branch, gradient, dNormed; dQkv; dOut; dAct
+        long elements = working + (keepsAll ? 0 : shared);
+        long floats = keepsAll ? 0 : 1;
+        for (Recompute policy : policies) {
+            floats += policy == Recompute.NONE || policy == Recompute.SELECTIVE ? 2 : 1;
+            elements += switch (policy) {
+                case NONE -> 4 * hidden + qkv + c.qSize() + 3 * ffn;
+                case SELECTIVE -> 2 * hidden + qkv + c.qSize() + 2 * ffn;
+                case FULL_KEEP_ATTENTION -> hidden + c.qSize();
+                case FULL -> hidden;
+            };
+        }
+        return tokens * (elements * elementBytes + floats * 4) + chunkRows * c.vocabSize() * elementBytes;
+    }
+
     private Tensor rows(long width) {
         return keep(type, tokens, width);
     }

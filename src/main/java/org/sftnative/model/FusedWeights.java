@@ -8,8 +8,8 @@ import org.sftnative.tensor.Scopes;
 
 /// Views of the flat buffers as [LlamaEngine] reads them: q, k and v as one matrix, gate and up as one. The d-prefixed
 /// are
-/// gradients. Views live as long as the buffers.
-final class FusedWeights {
+/// gradients. A view keeps its buffer alive: close it.
+final class FusedWeights implements AutoCloseable {
     /// One block. Q query width, R kv width, C hidden, F ffn.
     record Block(
             Tensor norm1,
@@ -35,6 +35,7 @@ final class FusedWeights {
 
     private final LlamaConfig config;
     private final Parameters parameters;
+    private final List<Tensor> views = new ArrayList<>();
     final Tensor embedding;
     final Tensor dEmbedding;
     final Tensor norm;
@@ -129,7 +130,15 @@ final class FusedWeights {
         long elements = to.offset() + to.numel() - from.offset();
         long[] shape = from.shape().clone();
         shape[0] = elements * shape[0] / from.numel();
-        return Scopes.keep(
+        Tensor view = Scopes.keep(
                 () -> flat.detach().narrow(0, from.offset(), elements).view(shape));
+        views.add(view);
+        return view;
+    }
+
+    @Override
+    public void close() {
+        views.forEach(Scopes::free);
+        views.clear();
     }
 }

@@ -9,9 +9,11 @@ import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.sftnative.ops.Ops;
+import org.sftnative.ops.Ops.Angles;
 import org.sftnative.ops.Ops.AttentionState;
 import org.sftnative.ops.Ops.Documents;
 import org.sftnative.ops.Ops.Heads;
+import org.sftnative.ops.Ops.Ids;
 import org.sftnative.tensor.Scopes;
 import org.sftnative.tensor.Tensors;
 
@@ -25,7 +27,7 @@ import org.sftnative.tensor.Tensors;
 ///
 /// T tokens, N wanted rows, C hidden, H query heads, K kv heads, D head size, Q = H * D, R = K * D, F ffn, V
 /// vocabulary.
-public final class LlamaEngine implements CausalLm, AutoCloseable {
+public final class LlamaEngine implements CausalLm {
     /// Elements of the logits that exist at one time.
     private static final long CHUNK_ELEMENTS = 1L << 23;
 
@@ -169,21 +171,43 @@ public final class LlamaEngine implements CausalLm, AutoCloseable {
 
     private EngineBuffers buffersFor(int tokens) {
         if (buffers == null || buffers.tokens() < tokens) {
-            close();
-            long chunk = Math.max(64, CHUNK_ELEMENTS / config.vocabSize());
+            freeBuffers();
             buffers = new EngineBuffers(
-                    config, policies, parameters.dtype().scalarType(), parameters.device(), tokens, (int)
-                            Math.min(chunk, tokens));
+                    config,
+                    policies,
+                    parameters.dtype().scalarType(),
+                    parameters.device(),
+                    tokens,
+                    chunkRows(config, tokens));
         }
         return buffers;
     }
 
-    @Override
-    public void close() {
+    private static int chunkRows(LlamaConfig config, int tokens) {
+        return (int) Math.min(Math.max(64, CHUNK_ELEMENTS / config.vocabSize()), tokens);
+    }
+
+    /// Bytes of the buffers that an engine makes for micro-batches of up to `tokens`: exact, before any is made.
+    public static long plannedBytes(LlamaConfig config, Recompute recompute, int elementBytes, int tokens) {
+        return EngineBuffers.plannedBytes(
+                config,
+                Collections.nCopies(config.nLayer(), recompute),
+                elementBytes,
+                tokens,
+                chunkRows(config, tokens));
+    }
+
+    private void freeBuffers() {
         if (buffers != null) {
             buffers.close();
             buffers = null;
         }
+    }
+
+    @Override
+    public void close() {
+        freeBuffers();
+        weights.close();
     }
 
     /// One micro-batch through the blocks and back.
@@ -191,8 +215,8 @@ public final class LlamaEngine implements CausalLm, AutoCloseable {
         private final Documents documents;
         private final long tokens;
         private final Tensor wanted;
-        private final Tensor ids;
-        private final Rope.Table rope;
+        private final Ids ids;
+        private final Angles angles;
         private final EngineBuffers b;
         private final AttentionState[] attention = new AttentionState[config.nLayer()];
         private final int last = config.nLayer() - 1;
@@ -202,22 +226,22 @@ public final class LlamaEngine implements CausalLm, AutoCloseable {
 
         /// @param wanted (N) the rows whose hidden state is asked for
         Pass(PackedBatch batch, Tensor wanted) {
-            this.documents = new Documents(batch.cuSeqlens());
+            Tensor cu = Tensors.ofInts(batch.cuSeqlens(), parameters.device());
+            this.documents = new Documents(batch.cuSeqlens(), cu.to(ScalarType.Int));
             this.tokens = batch.tokens();
             this.wanted = wanted;
-            this.ids = batch.inputIds();
-            this.rope = config.rope()
-                    .table(
-                            batch.positions(),
-                            batch.cuSeqlens(),
-                            parameters.dtype().scalarType());
+            this.ids = new Ids(batch.inputIds(), batch.hostIds());
+            Tensor angle = config.rope().angles(batch.positions(), batch.cuSeqlens());
+            Tensor rows =
+                    torch.arange(new Scalar(batch.tokens()), Tensors.options(ScalarType.Int, parameters.device()));
+            this.angles = new Angles(angle.cos(), angle.sin(), rows);
             this.b = buffersFor(batch.tokens());
         }
 
         /// @return the wanted rows after the last norm: (N, C)
         Tensor forward() {
             EngineBuffers.Block first = b.block(0).rows(tokens);
-            torch.index_select_out(first.x(), weights.embedding, 0, ids);
+            ops.embedding(ids, weights.embedding, first.x());
             for (int i = 0; i <= last; i++) {
                 FusedWeights.Block w = weights.blocks.get(i);
                 EngineBuffers.Block s = b.block(i).rows(tokens);
@@ -251,11 +275,13 @@ public final class LlamaEngine implements CausalLm, AutoCloseable {
         }
 
         private void attend(int layer, FusedWeights.Block w, EngineBuffers.Block s) {
+            rotated(w, s);
+            attention[layer] = ops.attention(heads(s.qkv()), heads, documents, query(s.out()));
+        }
+
+        private void rotated(FusedWeights.Block w, EngineBuffers.Block s) {
             torch.mm_out(s.qkv(), s.normed1(), w.qkv().t());
-            w.qkvBias().ifPresent(bias -> s.qkv().add_(bias));
-            Tensor qkv = heads(s.qkv());
-            ops.rope(rotated(qkv), rope.cos(), rope.sin(), false);
-            attention[layer] = ops.attention(qkv, heads, documents, query(s.out()));
+            ops.rope(heads(s.qkv()), w.qkvBias(), angles, heads);
         }
 
         /// From attention's output to what the MLP adds: x + out @ Wo -> h, then the branch.
@@ -313,12 +339,9 @@ public final class LlamaEngine implements CausalLm, AutoCloseable {
                 case SELECTIVE -> ops.rmsNormAgain(s.h(), w.norm2(), s.rstd2(), s.normed2());
                 case FULL, FULL_KEEP_ATTENTION -> {
                     ops.rmsNormAgain(s.x(), w.norm1(), s.rstd1(), s.normed1());
-                    torch.mm_out(s.qkv(), s.normed1(), w.qkv().t());
-                    w.qkvBias().ifPresent(bias -> s.qkv().add_(bias));
-                    Tensor qkv = heads(s.qkv());
-                    ops.rope(rotated(qkv), rope.cos(), rope.sin(), false);
+                    rotated(w, s);
                     if (s.policy() == Recompute.FULL) {
-                        attention[layer] = ops.attention(qkv, heads, documents, query(s.out()));
+                        attention[layer] = ops.attention(heads(s.qkv()), heads, documents, query(s.out()));
                     }
                     beforeMlp(w, s, s.x(), s.out(), branch(tokens));
                 }
@@ -335,35 +358,34 @@ public final class LlamaEngine implements CausalLm, AutoCloseable {
             torch.mm_out(dAct, d, w.down());
             ops.swigluBackward(dAct, s.gateUp(), s.act());
             gemmGradient(w.dDown(), d, s.act());
-            w.dDownBias().ifPresent(bias -> biasGradient(bias, d));
+            w.dDownBias().ifPresent(bias -> ops.biasBackward(d, bias));
             torch.mm_out(dNormed, s.gateUp(), w.gateUp());
             gemmGradient(w.dGateUp(), s.gateUp(), s.normed2());
-            w.dGateUpBias().ifPresent(bias -> biasGradient(bias, s.gateUp()));
+            w.dGateUpBias().ifPresent(bias -> ops.biasBackward(s.gateUp(), bias));
             ops.rmsNormBackward(dNormed, s.h(), w.norm2(), s.rstd2(), d, w.dNorm2());
             torch.mm_out(dOut, d, w.out());
             gemmGradient(w.dOut(), d, out);
-            w.dOutBias().ifPresent(bias -> biasGradient(bias, d));
+            w.dOutBias().ifPresent(bias -> ops.biasBackward(d, bias));
         }
 
         private void attendBackward(int layer, FusedWeights.Block w, EngineBuffers.Block s, Tensor d) {
             Tensor dQkv = b.dQkv().narrow(0, 0, tokens);
-            Tensor dHeads = heads(dQkv);
             ops.attentionBackward(
                     query(b.dOut().narrow(0, 0, tokens)),
                     heads(s.qkv()),
                     query(s.out()),
                     attention[layer],
+                    angles,
                     heads,
                     documents,
-                    dHeads);
-            ops.rope(rotated(dHeads), rope.cos(), rope.sin(), true);
+                    heads(dQkv));
             if (s.policy() == Recompute.SELECTIVE) {
                 ops.rmsNormAgain(s.x(), w.norm1(), s.rstd1(), s.normed1());
             }
             Tensor dNormed = b.dNormed().narrow(0, 0, tokens);
             torch.mm_out(dNormed, dQkv, w.qkv());
             gemmGradient(w.dQkv(), dQkv, s.normed1());
-            w.dQkvBias().ifPresent(bias -> biasGradient(bias, dQkv));
+            w.dQkvBias().ifPresent(bias -> ops.biasBackward(dQkv, bias));
             ops.rmsNormBackward(dNormed, s.x(), w.norm1(), s.rstd1(), d, w.dNorm1());
         }
 
@@ -373,10 +395,6 @@ public final class LlamaEngine implements CausalLm, AutoCloseable {
             } else {
                 dWeight.addmm_(dy.t(), x);
             }
-        }
-
-        private static void biasGradient(Tensor dBias, Tensor dy) {
-            dBias.add_(dy.sum(0));
         }
 
         private Tensor branch(long n) {
@@ -389,10 +407,6 @@ public final class LlamaEngine implements CausalLm, AutoCloseable {
 
         private Tensor query(Tensor out) {
             return out.view(tokens, heads.query(), heads.size());
-        }
-
-        private Tensor rotated(Tensor qkv) {
-            return qkv.narrow(1, 0, heads.query() + heads.kv());
         }
     }
 }

@@ -11,7 +11,9 @@ import org.sftnative.tensor.Tensors;
 /// @param labelRows (N) int64: the positions that have a target, ascending
 /// @param targets (N) int64: what they predict
 /// @param cuSeqlens (documents + 1) first position of each document, then T; on the host
-public record PackedBatch(Tensor inputIds, Tensor positions, Tensor labelRows, Tensor targets, int[] cuSeqlens) {
+/// @param hostIds (T) the token ids again, on the host
+public record PackedBatch(
+        Tensor inputIds, Tensor positions, Tensor labelRows, Tensor targets, int[] cuSeqlens, int[] hostIds) {
     private static final int IGNORED = -100;
 
     /// Puts a micro-batch on a device; the tensors belong to the scope around the call.
@@ -41,7 +43,8 @@ public record PackedBatch(Tensor inputIds, Tensor positions, Tensor labelRows, T
                 Tensors.ofInts(positions, device),
                 Tensors.ofInts(rows, device),
                 Tensors.ofInts(wanted, device),
-                cuSeqlens);
+                cuSeqlens,
+                inputIds);
     }
 
     /// T, tokens of the batch.

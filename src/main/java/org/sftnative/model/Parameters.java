@@ -130,7 +130,7 @@ public final class Parameters implements AutoCloseable {
     /// Refuses a token id that the model has no embedding for.
     ///
     /// @throws InputException naming the id and the vocabulary
-    static void checkVocabulary(long id, int vocabSize) {
+    public static void checkVocabulary(long id, int vocabSize) {
         if (id < 0 || id >= vocabSize) {
             throw new InputException("token id " + id + " is beyond the model's vocabulary of " + vocabSize
                     + "\n  tokenizer and model are from different models");

@@ -67,12 +67,17 @@ public record Rope(double theta, int headDim, RopeScaling scaling) {
     /// @param cuSeqlens first position of each document, then T
     /// @param type dtype of the table: that of the activations, rounded from fp32
     public Table table(Tensor positions, int[] cuSeqlens, ScalarType type) {
-        Device device = positions.device();
-        Tensor angles = scaling instanceof RopeScaling.Dynamic
-                ? perDocument(positions, cuSeqlens, device)
-                : angles(positions, inverseFrequencies(1), device);
+        Tensor angles = angles(positions, cuSeqlens);
         Tensor both = torch.cat(new TensorVector(angles, angles), 1).unsqueeze(1); // (T, 1, D)
         return new Table(both.cos().to(type), both.sin().to(type));
+    }
+
+    /// The angles of a packed batch: (T, D / 2) fp32.
+    public Tensor angles(Tensor positions, int[] cuSeqlens) {
+        Device device = positions.device();
+        return scaling instanceof RopeScaling.Dynamic
+                ? perDocument(positions, cuSeqlens, device)
+                : angles(positions, inverseFrequencies(1), device);
     }
 
     private Tensor perDocument(Tensor positions, int[] cuSeqlens, Device device) {

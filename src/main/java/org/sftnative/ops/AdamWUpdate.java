@@ -8,7 +8,21 @@ package org.sftnative.ops;
 /// @param beta1 decay of m
 /// @param beta2 decay of v
 /// @param epsilon added to the root of v
-/// @param weightDecay decoupled; 0 for norms and biases
-/// @param step from 1, for the bias corrections
+/// @param weightDecay decoupled
+/// @param decayed elements from the start that weight decay touches; the rest, norms and biases, it spares
+/// @param step from 1, for the bias corrections and the random bits
+/// @param seed of the random bits, where rounding is stochastic
 public record AdamWUpdate(
-        double learningRate, double beta1, double beta2, double epsilon, double weightDecay, long step) {}
+        double learningRate,
+        double beta1,
+        double beta2,
+        double epsilon,
+        double weightDecay,
+        long decayed,
+        long step,
+        long seed) {
+    /// The same with another rate and step.
+    public AdamWUpdate at(double learningRate, long step) {
+        return new AdamWUpdate(learningRate, beta1, beta2, epsilon, weightDecay, decayed, step, seed);
+    }
+}

@@ -1,15 +1,13 @@
 package org.sftnative.ops;
 
-import static org.sftnative.tensor.Aten.list;
-import static org.sftnative.tensor.Aten.none;
-import static org.sftnative.tensor.Aten.of;
-
+import java.util.Optional;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.ScalarTypeOptional;
 import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.TensorVector;
 import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
-import org.sftnative.tensor.Aten;
+import org.sftnative.tensor.Devices;
 import org.sftnative.tensor.Scopes;
 import org.sftnative.tensor.Tensors;
 
@@ -17,6 +15,7 @@ import org.sftnative.tensor.Tensors;
 public final class AtenOps implements Ops {
     private static final long[] FIRST = {0};
     private static final long[] LAST = {-1};
+    private static final long ROW = 512;
 
     @Override
     public void rmsNorm(Tensor x, Tensor weight, double eps, Tensor y, Tensor rstd) {
@@ -58,17 +57,23 @@ public final class AtenOps implements Ops {
     }
 
     @Override
-    public void rope(Tensor heads, Tensor cos, Tensor sin, boolean inverse) {
+    public void rope(Tensor qkv, Optional<Tensor> bias, Angles angles, Heads heads) {
         Scopes.run(() -> {
-            long half = heads.size(2) / 2;
-            Tensor first = heads.narrow(2, 0, half);
-            Tensor second = heads.narrow(2, half, half);
-            Tensor c = cos.narrow(2, 0, half);
-            Tensor s = inverse ? sin.narrow(2, 0, half).neg() : sin.narrow(2, 0, half);
-            Tensor rotated = first.mul(c).sub_(second.mul(s));
-            second.mul_(c).add_(first.mul(s));
-            first.copy_(rotated);
+            bias.ifPresent(b -> qkv.add_(b.view(heads.all(), heads.size())));
+            rotate(qkv.narrow(1, 0, heads.query() + heads.kv()), angles, false);
         });
+    }
+
+    private static void rotate(Tensor heads, Angles angles, boolean inverse) {
+        long half = heads.size(2) / 2;
+        Tensor first = heads.narrow(2, 0, half);
+        Tensor second = heads.narrow(2, half, half);
+        Tensor c = angles.cos().unsqueeze(1).to(heads.scalar_type());
+        Tensor s = angles.sin().unsqueeze(1).to(heads.scalar_type());
+        Tensor sin = inverse ? s.neg() : s;
+        Tensor rotated = first.mul(c).sub_(second.mul(sin));
+        second.mul_(c).add_(first.mul(sin));
+        first.copy_(rotated);
     }
 
     @Override
@@ -78,8 +83,16 @@ public final class AtenOps implements Ops {
 
     @Override
     public void attentionBackward(
-            Tensor dOut, Tensor qkv, Tensor out, AttentionState state, Heads heads, Documents documents, Tensor dQkv) {
+            Tensor dOut,
+            Tensor qkv,
+            Tensor out,
+            AttentionState state,
+            Angles angles,
+            Heads heads,
+            Documents documents,
+            Tensor dQkv) {
         DocumentAttention.backward(dOut, qkv, out, state, heads, documents, dQkv);
+        Scopes.run(() -> rotate(dQkv.narrow(1, 0, heads.query() + heads.kv()), angles, true));
     }
 
     @Override
@@ -123,37 +136,44 @@ public final class AtenOps implements Ops {
     }
 
     @Override
-    public void embeddingBackward(Tensor dx, Tensor ids, Tensor dWeight) {
-        Scopes.run(() -> dWeight.index_add_(0, ids, dx));
+    public void embedding(Ids ids, Tensor weight, Tensor x) {
+        Scopes.run(() -> torch.index_select_out(x, weight, 0, ids.device()));
     }
 
     @Override
-    public void adamw(Tensor weights, Tensor gradients, Tensor m, Tensor v, AdamWUpdate a) {
-        Scopes.run(() -> {
-            Tensor step = Tensors.zeros(ScalarType.Float, weights.device()).add_(new Scalar(a.step()));
-            Aten.call(
-                    "aten::_fused_adamw_",
-                    list(weights),
-                    list(gradients),
-                    list(m),
-                    list(v),
-                    list(),
-                    list(step),
-                    of(a.learningRate()),
-                    of(a.beta1()),
-                    of(a.beta2()),
-                    of(a.weightDecay()),
-                    of(a.epsilon()),
-                    of(false),
-                    of(false),
-                    none(),
-                    none());
+    public void embeddingBackward(Tensor dx, Ids ids, Tensor dWeight) {
+        Scopes.run(() -> dWeight.index_add_(0, ids.device(), dx));
+    }
+
+    @Override
+    public void biasBackward(Tensor dy, Tensor dBias) {
+        Scopes.run(() -> dBias.add_(dy.sum(FIRST, false, new ScalarTypeOptional(ScalarType.Float))));
+    }
+
+    @Override
+    public Tensor clip(Tensor gradients, double maxNorm) {
+        return Scopes.yield(() -> {
+            double norm = norm(gradients).item_double();
+            double factor = maxNorm > 0 ? Math.min(1, maxNorm / (norm + 1e-6)) : 1; // as clip_grad_norm_
+            float[] clip = {(float) norm, (float) factor, Double.isFinite(norm) ? 1 : 0};
+            return Tensors.ofFloats(clip, Devices.cpu(), clip.length);
         });
     }
 
+    private static Tensor norm(Tensor flat) {
+        // rows first: on a CPU one sum over 6 million squares in fp32 is off by 7e-4
+        long rows = flat.numel() / ROW;
+        Tensor norms = norm(flat.narrow(0, 0, rows * ROW).view(rows, ROW), LAST, ScalarType.Float);
+        Tensor rest = norm(flat.narrow(0, rows * ROW, flat.numel() - rows * ROW), LAST, ScalarType.Float);
+        return norm(torch.cat(new TensorVector(norms, rest.view(1)), 0), FIRST, ScalarType.Double);
+    }
+
+    private static Tensor norm(Tensor x, long[] over, ScalarType in) {
+        return torch.linalg_vector_norm(x, new Scalar(2.0), over, false, new ScalarTypeOptional(in));
+    }
+
     @Override
-    public Tensor norm(Tensor flat) {
-        return torch.linalg_vector_norm(
-                flat, new Scalar(2.0), new long[] {0}, false, new ScalarTypeOptional(ScalarType.Float));
+    public void adamw(Tensor weights, Tensor gradients, AdamWState state, AdamWUpdate update, Tensor clip) {
+        AtenAdamW.update(weights, gradients, state, update, Tensors.floats(clip));
     }
 }

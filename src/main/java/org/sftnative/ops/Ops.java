@@ -1,5 +1,6 @@
 package org.sftnative.ops;
 
+import java.util.Optional;
 import org.bytedeco.pytorch.Tensor;
 
 /// The mathematics of a model and its optimizer that is not a matrix product, each forward with its backward, written
@@ -32,28 +33,32 @@ public interface Ops {
     /// @param dWeight (C): added to
     void rmsNormBackward(Tensor dy, Tensor x, Tensor weight, Tensor rstd, Tensor dx, Tensor dWeight);
 
-    /// Rotates heads in place (arXiv 2104.09864, half-split layout).
+    /// Rotates the q and k heads in place (arXiv 2104.09864, half-split layout), after adding a bias to all heads.
     ///
-    /// @param heads (T, n, D)
-    /// @param cos (T, 1, D) of the positions
-    /// @param sin (T, 1, D)
-    /// @param inverse the rotation back: the gradient's
-    void rope(Tensor heads, Tensor cos, Tensor sin, boolean inverse);
+    /// @param qkv (T, H + 2 K, D)
+    /// @param bias ((H + 2 K) * D), or absent
+    void rope(Tensor qkv, Optional<Tensor> bias, Angles angles, Heads heads);
 
     /// Causal attention within each document.
     ///
     /// @param qkv (T, H + 2 K, D), rotated
-    /// @param documents where they begin
     /// @param out (T, H, D), written
     /// @return what the backward pass needs besides qkv and out; the caller's scope owns it
     AttentionState attention(Tensor qkv, Heads heads, Documents documents, Tensor out);
 
-    /// Gradient of attention.
+    /// Gradient of attention and of the rotation before it.
     ///
     /// @param dOut (T, H, D)
-    /// @param dQkv (T, H + 2 K, D), written
+    /// @param dQkv (T, H + 2 K, D), written: the gradient of what [#rope] was given
     void attentionBackward(
-            Tensor dOut, Tensor qkv, Tensor out, AttentionState state, Heads heads, Documents documents, Tensor dQkv);
+            Tensor dOut,
+            Tensor qkv,
+            Tensor out,
+            AttentionState state,
+            Angles angles,
+            Heads heads,
+            Documents documents,
+            Tensor dQkv);
 
     /// act = silu(gate) * up.
     ///
@@ -75,23 +80,53 @@ public interface Ops {
     /// @return the summed loss: a scalar, fp32
     Tensor crossEntropy(Tensor logits, Tensor targets, double scale);
 
+    /// Rows of the embedding.
+    ///
+    /// @param ids (T)
+    /// @param weight (V, C)
+    /// @param x (T, C), written
+    void embedding(Ids ids, Tensor weight, Tensor x);
+
     /// Adds rows to the embedding's gradient.
     ///
     /// @param dx (T, C)
-    /// @param ids (T) int64
+    /// @param ids (T)
     /// @param dWeight (V, C): added to
-    void embeddingBackward(Tensor dx, Tensor ids, Tensor dWeight);
+    void embeddingBackward(Tensor dx, Ids ids, Tensor dWeight);
 
-    /// One AdamW update in place.
+    /// The gradient of a bias: dBias += the sum of the rows of dy.
     ///
-    /// @param weights (n) fp32
-    /// @param gradients (n) fp32, already clipped
-    /// @param m (n) fp32, first moment
-    /// @param v (n) fp32, second moment
-    void adamw(Tensor weights, Tensor gradients, Tensor m, Tensor v, AdamWUpdate update);
+    /// @param dy (T, n)
+    /// @param dBias (n)
+    void biasBackward(Tensor dy, Tensor dBias);
 
-    /// The 2-norm of a flat buffer, summed in fp32 at least: a scalar on the device.
-    Tensor norm(Tensor flat);
+    /// The norm of the gradient, and what clipping makes of it.
+    ///
+    /// @param gradients (n) flat; not changed
+    /// @param maxNorm 0: no clipping
+    /// @return (at least 3) fp32 on the device: the norm, exact to 1e-6; the factor
+    ///     min(1, maxNorm / (norm + 1e-6)); 1 if the norm is finite, else 0
+    Tensor clip(Tensor gradients, double maxNorm);
+
+    /// One AdamW update in place, of gradients times the clip factor; changes nothing if the norm is not finite.
+    ///
+    /// @param weights (n) flat: fp32 or bf16, as the state says
+    /// @param gradients (n) flat, fp32 or bf16; may be scaled in place
+    /// @param clip what [#clip] gave
+    void adamw(Tensor weights, Tensor gradients, AdamWState state, AdamWUpdate update, Tensor clip);
+
+    /// Rotation angles of T tokens.
+    ///
+    /// @param cos (T, D / 2) fp32
+    /// @param sin (T, D / 2) fp32
+    /// @param rows (T) int32: which row is each token's, 0 to T - 1
+    record Angles(Tensor cos, Tensor sin, Tensor rows) {}
+
+    /// Token ids of a batch, on both sides.
+    ///
+    /// @param device (T) int64
+    /// @param host the same
+    record Ids(Tensor device, int[] host) {}
 
     /// The shape of attention.
     ///
@@ -108,7 +143,8 @@ public interface Ops {
     /// Where documents begin.
     ///
     /// @param cuSeqlens (documents + 1) first position of each, then T; on the host
-    record Documents(int[] cuSeqlens) {
+    /// @param onDevice the same, int32
+    record Documents(int[] cuSeqlens, Tensor onDevice) {
         public int count() {
             return cuSeqlens.length - 1;
         }
@@ -119,6 +155,19 @@ public interface Ops {
 
         public int length(int document) {
             return cuSeqlens[document + 1] - cuSeqlens[document];
+        }
+
+        public int longest() {
+            int longest = 0;
+            for (int d = 0; d < count(); d++) {
+                longest = Math.max(longest, length(d));
+            }
+            return longest;
+        }
+
+        /// Whether all documents have the same length.
+        public boolean even() {
+            return (long) longest() * count() == cuSeqlens[count()];
         }
     }
 

@@ -70,6 +70,11 @@ public final class Devices {
         return 0;
     }
 
+    /// Bytes of a card's memory.
+    public static long totalBytes(Device cuda) {
+        return torch_cuda.getAllocator().getMemoryInfo(cuda.index()).second();
+    }
+
     /// Waits until the device has done everything it was asked for.
     public static void synchronize(Device device) {
         if (isCuda(device)) {

@@ -26,6 +26,15 @@ public final class Scopes {
         }
     }
 
+    /// Hands objects made in the innermost scope on to the scope outside it, as [#yield] does with one.
+    ///
+    /// @param outside [PointerScope#getInnerScope] before the inner scope was opened
+    public static void handOn(PointerScope outside, Pointer... objects) {
+        for (Pointer object : objects) {
+            outside.attach(object);
+        }
+    }
+
     /// Runs work whose native objects all die when it returns.
     public static void run(Runnable work) {
         try (PointerScope _ = new PointerScope()) {

@@ -22,11 +22,23 @@ public final class Torch {
         setDefault("org.bytedeco.javacpp.nopointergc", "true");
         setDefault("org.bytedeco.javacpp.maxBytes", "0");
         setDefault("org.bytedeco.javacpp.maxPhysicalBytes", "0");
-        setDefault("org.bytedeco.openblas.load", "mkl");
         Environment.setDefault("OMP_WAIT_POLICY", "PASSIVE");
         Environment.setDefault("MKL_THREADING_LAYER", "GNU");
-        Loader.load(mkl_rt.class);
+        if (hasMkl()) {
+            setDefault("org.bytedeco.openblas.load", "mkl");
+        }
+        torch.globalContext().setAllowBF16ReductionCuBLAS(false); // split-K would sum in bf16
         return torch.get_num_threads();
+    }
+
+    /// A build for GPU hosts may leave MKL's 160 MB out: then OpenBLAS does what little the CPU has to.
+    private static boolean hasMkl() {
+        try {
+            Loader.load(mkl_rt.class);
+            return true;
+        } catch (LinkageError notHere) {
+            return false;
+        }
     }
 
     /// Loads libtorch, once, and sets how many CPU threads it uses.

@@ -11,13 +11,17 @@ import java.nio.file.attribute.BasicFileAttributes;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.NoGradGuard;
 import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.sftnative.InputException;
+import org.sftnative.config.PrecisionChoice;
 import org.sftnative.io.AtomicFiles;
 import org.sftnative.io.SafetensorsFile;
 import org.sftnative.io.SafetensorsWriter;
@@ -25,9 +29,10 @@ import org.sftnative.io.StoredDtype;
 import org.sftnative.io.TensorSource;
 import org.sftnative.optim.AdamWOptimizer;
 import org.sftnative.tensor.Devices;
-import org.sftnative.tensor.Dtype;
 import org.sftnative.tensor.Tensors;
 import tools.jackson.core.JacksonException;
+import tools.jackson.databind.DeserializationFeature;
+import tools.jackson.databind.PropertyNamingStrategies;
 import tools.jackson.databind.json.JsonMapper;
 
 /// The checkpoints of a run, `checkpoint-N` in its output directory. Each is a model directory that can be used as it
@@ -37,19 +42,51 @@ import tools.jackson.databind.json.JsonMapper;
 final class Checkpoints {
     private static final String STATE = "trainer_state.json";
     private static final String OPTIMIZER = "optimizer.safetensors";
-    private static final JsonMapper JSON = new JsonMapper();
+    private static final int VERSION = 1;
+    private static final String DAMAGED = "\n  the checkpoint is damaged: resume from another one";
+    private static final JsonMapper JSON = JsonMapper.builder()
+            .propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE)
+            .enable(DeserializationFeature.FAIL_ON_NULL_CREATOR_PROPERTIES)
+            .enable(DeserializationFeature.FAIL_ON_MISSING_CREATOR_PROPERTIES)
+            .enable(DeserializationFeature.FAIL_ON_NULL_FOR_PRIMITIVES)
+            .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
+            .build();
 
     private final Path output;
     private final int limit;
     private final RunIdentity identity;
 
-    /// What a run must have in common with the one that it goes on from.
+    /// What a run must have in common with the one that it goes on from: another value of any of these would train
+    /// other steps than the ones that were to come.
     ///
-    /// @param rows training rows after dropping
+    /// @param rows training rows after dropping, with a hash of them
     /// @param rowsPerStep rows of an optimizer step
+    /// @param shuffle whether epochs have orders of their own
     /// @param seed of the order
     /// @param totalSteps steps that the schedule was made for
-    record RunIdentity(int rows, int rowsPerStep, long seed, long totalSteps) {}
+    /// @param precision of weights and arithmetic
+    record RunIdentity(
+            String rows, int rowsPerStep, boolean shuffle, long seed, long totalSteps, PrecisionChoice precision) {
+        /// What differs, a line each with both values; empty if nothing does.
+        String differences(RunIdentity other) {
+            Map<String, Object> theirs = other.byName();
+            return byName().entrySet().stream()
+                    .filter(e -> !e.getValue().equals(theirs.get(e.getKey())))
+                    .map(e -> "\n  " + e.getKey() + ": " + e.getValue() + " there, " + theirs.get(e.getKey()) + " here")
+                    .collect(Collectors.joining());
+        }
+
+        private Map<String, Object> byName() {
+            Map<String, Object> values = new LinkedHashMap<>();
+            values.put("rows", rows);
+            values.put("rows per step", rowsPerStep);
+            values.put("shuffle", shuffle);
+            values.put("seed", seed);
+            values.put("steps of the whole run", totalSteps);
+            values.put("precision", precision);
+            return values;
+        }
+    }
 
     /// The content of `trainer_state.json`; `global_step` and `epoch` are transformers' names.
     record Saved(
@@ -67,34 +104,61 @@ final class Checkpoints {
         void save(Path directory);
     }
 
-    /// Writes `checkpoint-N`, then removes the oldest ones beyond the limit.
+    /// Writes `checkpoint-N`, then removes the oldest ones beyond the limit, and those of later steps: they are
+    /// of a run that this one has left, by going on from an earlier step. Whoever looks into the output directory,
+    /// at any moment, finds whole checkpoints only.
     Path save(RunState state, double epoch, AdamWOptimizer optimizer, ModelSaver model) {
         Path target = output.resolve("checkpoint-" + state.step());
         Path temporary = output.resolve(".tmp-checkpoint-" + state.step());
         try {
-            deleteTree(temporary);
+            for (Path left : entries(output, "\\.(tmp|trash)-checkpoint-\\d+")) { // of a run that was killed
+                deleteTree(left);
+            }
             Files.createDirectories(temporary);
             model.save(temporary);
             SafetensorsWriter.write(
                     temporary.resolve(OPTIMIZER), SafetensorsWriter.PYTORCH, optimizerSources(optimizer));
-            Saved saved = new Saved(1, epoch, state.step(), state, identity, optimizer.steps());
+            Saved saved = new Saved(VERSION, epoch, state.step(), state, identity, optimizer.steps());
             AtomicFiles.writeText(
                     temporary.resolve(STATE),
                     JSON.writerWithDefaultPrettyPrinter().writeValueAsString(saved) + "\n");
             if (Files.exists(target)) {
-                deleteTree(target);
+                remove(target);
             }
             Files.move(temporary, target, StandardCopyOption.ATOMIC_MOVE);
             AtomicFiles.syncDirectory(output);
-            for (Path old : list(output).reversed().stream()
-                    .skip(limit == 0 ? Long.MAX_VALUE : limit)
-                    .toList()) {
-                deleteTree(old);
+            long kept = 0;
+            for (Path checkpoint : list(output).reversed()) {
+                boolean later = step(checkpoint) > state.step();
+                if (later || limit > 0 && kept >= limit) {
+                    remove(checkpoint);
+                } else {
+                    kept++;
+                }
             }
             return target;
         } catch (IOException e) {
             throw new UncheckedIOException(target + " could not be written: " + e.getMessage(), e);
         }
+    }
+
+    /// Removes the checkpoints of an earlier run in the same directory: `latest` must not mean one of those.
+    void startAnew() {
+        try {
+            for (Path checkpoint : list(output)) {
+                remove(checkpoint);
+            }
+        } catch (IOException e) {
+            throw new UncheckedIOException(output + ": an old checkpoint could not be removed: " + e.getMessage(), e);
+        }
+    }
+
+    /// Out of sight by one rename, then deleted: a checkpoint that is half there is never seen.
+    private void remove(Path checkpoint) throws IOException {
+        Path trash = output.resolve(".trash-" + checkpoint.getFileName());
+        deleteTree(trash);
+        Files.move(checkpoint, trash, StandardCopyOption.ATOMIC_MOVE);
+        deleteTree(trash);
     }
 
     /// The checkpoint that `--resume` means: a directory, or the newest of the output directory for `latest`.
@@ -121,16 +185,11 @@ final class Checkpoints {
     /// @return where the loop goes on
     /// @throws InputException if the checkpoint is of another run, naming both values
     RunState restore(Path checkpoint, AdamWOptimizer optimizer) {
-        Saved saved;
-        try {
-            saved = JSON.readValue(checkpoint.resolve(STATE).toFile(), Saved.class);
-        } catch (JacksonException e) {
-            throw new InputException(checkpoint.resolve(STATE) + " cannot be read: " + e.getOriginalMessage(), e);
-        }
-        if (!saved.run.equals(identity)) {
-            throw new InputException(
-                    checkpoint + " is of another run: it has " + saved.run + ", this run has " + identity
-                            + "\n  resume with the settings and rows of that run, or start anew in another directory");
+        Saved saved = read(checkpoint.resolve(STATE));
+        String differences = saved.run.differences(identity);
+        if (!differences.isEmpty()) {
+            throw new InputException(checkpoint + " is of another run" + differences
+                    + "\n  resume with the settings and rows of that run, or start anew in another directory");
         }
         try (SafetensorsFile file = SafetensorsFile.open(checkpoint.resolve(OPTIMIZER));
                 PointerScope _ = new PointerScope();
@@ -141,28 +200,54 @@ final class Checkpoints {
         return saved.state;
     }
 
+    private static Saved read(Path file) {
+        try {
+            Saved saved = JSON.readValue(file.toFile(), Saved.class);
+            if (saved == null) {
+                throw new InputException(file + " holds null, must be the state of a run" + DAMAGED);
+            }
+            if (saved.formatVersion != VERSION) {
+                throw new InputException(file + " has format version " + saved.formatVersion + ", this program reads "
+                        + VERSION + "\n  resume with the version of the program that wrote it");
+            }
+            return saved;
+        } catch (JacksonException e) {
+            throw new InputException(
+                    file + " cannot be read: "
+                            + e.getOriginalMessage().lines().findFirst().orElse("") + DAMAGED,
+                    e);
+        }
+    }
+
     private static void restore(SafetensorsFile file, String name, Tensor tensor) {
-        if (!file.tensors().containsKey(name) || file.info(name).elements() != tensor.numel()) {
-            throw new InputException(file.path() + ": '" + name + "' is missing or of another size, this run needs "
-                    + tensor.numel() + " elements\n  resume with the precision of the run that wrote it");
+        boolean there = file.tensors().containsKey(name);
+        if (!there
+                || file.info(name).byteSize() != tensor.nbytes()
+                || file.info(name).dtype() != storedType(tensor)) {
+            throw new InputException(file.path() + ": '" + name + "' is missing or not " + tensor.numel()
+                    + " elements of " + storedType(tensor) + "\n  resume with the precision of the run that wrote it");
         }
         Tensor host = Tensors.empty(tensor.scalar_type(), Devices.cpu(), tensor.numel());
-        file.read(name, Dtype.F32, Tensors.memory(host));
+        Tensors.memory(host).copyFrom(file.bytes(name));
         tensor.copy_(host);
     }
 
     /// The checkpoints of a directory, oldest first.
     static List<Path> list(Path output) {
-        if (!Files.isDirectory(output)) {
+        return entries(output, "checkpoint-\\d{1,18}").stream()
+                .filter(p -> Files.isRegularFile(p.resolve(STATE)))
+                .sorted(Comparator.comparingLong(Checkpoints::step))
+                .toList();
+    }
+
+    private static List<Path> entries(Path directory, String name) {
+        if (!Files.isDirectory(directory)) {
             return List.of();
         }
-        try (Stream<Path> entries = Files.list(output)) {
-            return entries.filter(p -> p.getFileName().toString().matches("checkpoint-\\d+"))
-                    .filter(p -> Files.isRegularFile(p.resolve(STATE)))
-                    .sorted(Comparator.comparingLong(Checkpoints::step))
-                    .toList();
+        try (Stream<Path> entries = Files.list(directory)) {
+            return entries.filter(p -> p.getFileName().toString().matches(name)).toList();
         } catch (IOException e) {
-            throw new UncheckedIOException(e);
+            throw new UncheckedIOException(directory + " cannot be read: " + e.getMessage(), e);
         }
     }
 
@@ -170,12 +255,30 @@ final class Checkpoints {
         return Long.parseLong(checkpoint.getFileName().toString().substring("checkpoint-".length()));
     }
 
+    private static StoredDtype storedType(Tensor tensor) {
+        for (StoredDtype type : List.of(StoredDtype.BF16, StoredDtype.I16, StoredDtype.U8)) {
+            if (Tensors.is(tensor, scalarType(type))) {
+                return type;
+            }
+        }
+        return StoredDtype.F32;
+    }
+
+    private static ScalarType scalarType(StoredDtype type) {
+        return switch (type) {
+            case BF16 -> ScalarType.BFloat16;
+            case I16 -> ScalarType.Short;
+            case U8 -> ScalarType.Byte;
+            default -> ScalarType.Float;
+        };
+    }
+
     private static List<TensorSource> optimizerSources(AdamWOptimizer optimizer) {
         List<TensorSource> sources = new ArrayList<>();
         for (Map.Entry<String, Tensor> entry : optimizer.state().entrySet()) {
             Tensor tensor = entry.getValue();
             List<Long> shape = Arrays.stream(tensor.shape()).boxed().toList();
-            sources.add(new TensorSource(entry.getKey(), StoredDtype.F32, shape, sink -> {
+            sources.add(new TensorSource(entry.getKey(), storedType(tensor), shape, sink -> {
                 try (PointerScope _ = new PointerScope()) {
                     sink.write(Tensors.memory(Tensors.to(tensor, Devices.cpu())));
                 }

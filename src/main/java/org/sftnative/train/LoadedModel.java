@@ -92,11 +92,9 @@ public final class LoadedModel implements AutoCloseable {
         return LlamaFiles.load(directory, config, dtype(), device);
     }
 
-    /// The reference model over weights.
-    ///
-    /// @param checkpointing whether blocks run again in the backward pass
-    public Llama llama(Parameters weights, boolean checkpointing) {
-        return new Llama(config, weights, new Llama.Options(checkpointing, precision == PrecisionChoice.BF16_AUTOCAST));
+    /// The reference model over weights: for evaluation, generation and whoever changes the model.
+    public Llama llama(Parameters weights) {
+        return new Llama(config, weights, new Llama.Options(false, precision == PrecisionChoice.BF16_AUTOCAST));
     }
 
     @Override

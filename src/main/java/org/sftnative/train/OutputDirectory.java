@@ -1,6 +1,7 @@
 package org.sftnative.train;
 
 import java.io.IOException;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.stream.Stream;
@@ -31,12 +32,46 @@ record OutputDirectory(Path path) {
         }
     }
 
+    /// Refuses a directory that holds the model, or lies in it: what training reads must not be written over.
+    ///
+    /// @throws InputException naming both
+    void checkApart(Path model) {
+        Path output = real();
+        Path source = real(model);
+        if (output.startsWith(source) || source.startsWith(output)) {
+            String how = output.equals(source)
+                    ? " is the directory of the model itself"
+                    : output.startsWith(source) ? " lies in the directory of the model" : " is around the model";
+            throw new InputException(
+                    path + how + ", " + model + "\n  choose another --output-dir, the model could be written over");
+        }
+    }
+
+    /// The directory's absolute path, links followed.
+    Path real() {
+        return real(path);
+    }
+
+    /// A path's absolute form, with the links of the part that exists followed.
+    static Path real(Path path) {
+        Path absolute = path.toAbsolutePath();
+        try {
+            return absolute.toRealPath();
+        } catch (IOException notThere) {
+            Path parent = absolute.getParent();
+            return parent == null
+                    ? absolute
+                    : real(parent).resolve(absolute.getFileName()).normalize();
+        }
+    }
+
     /// Makes it.
     void create() {
         try {
             Files.createDirectories(path);
         } catch (IOException e) {
-            throw new InputException(path + " cannot be created: " + e.getMessage(), e);
+            String reason = e instanceof FileSystemException f && f.getReason() != null ? f.getReason() : e.toString();
+            throw new InputException(path + " cannot be created: " + reason + "\n  choose another --output-dir", e);
         }
     }
 }

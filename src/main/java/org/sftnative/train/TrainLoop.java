@@ -83,7 +83,7 @@ public final class TrainLoop {
     ///
     /// @param state [RunState#START], or what a checkpoint kept
     /// @return the state after the last step
-    /// @throws IllegalStateException if loss or gradient were not finite three steps in a row
+    /// @throws DivergedException if loss or gradient were not finite three steps in a row
     public RunState run(RunState state) {
         long lastLog = System.nanoTime();
         while (state.step() < totalSteps) {
@@ -94,12 +94,9 @@ public final class TrainLoop {
             // 2. gradients add up over micro-batches; each loss is divided by the whole step's label tokens
             double lossSum = forwardBackward(step);
 
-            // 3. clip once, on the whole gradient, then update; a number that is not finite updates nothing
-            double gradNorm = optimizer.clip(settings.maxGradNorm());
-            boolean finite = Double.isFinite(lossSum) && Double.isFinite(gradNorm);
-            if (finite) {
-                optimizer.step(learningRate);
-            }
+            // 3. clip once, on the whole gradient, and update; a gradient that is not finite updates nothing
+            double gradNorm = optimizer.step(learningRate, settings.maxGradNorm());
+            boolean finite = Double.isFinite(gradNorm);
             state = state.plus(step.tokens(), step.labelTokens(), lossSum, finite);
             if (!finite) {
                 skipped(state, lossSum, gradNorm);
@@ -156,7 +153,7 @@ public final class TrainLoop {
                 + ", the update was skipped";
         listener.on(new RunEvent.Warned(what));
         if (state.skipped() >= MAX_SKIPPED) {
-            throw new IllegalStateException(what + "\n  that was the third in a row: the run has diverged"
+            throw new DivergedException(what + "\n  that was the third in a row: the run has diverged"
                     + "\n  go on from an earlier checkpoint with --resume, and a lower learning rate");
         }
     }

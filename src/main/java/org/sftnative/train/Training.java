@@ -16,12 +16,9 @@ import org.sftnative.data.TrainingData;
 import org.sftnative.metrics.RunEvent;
 import org.sftnative.metrics.RunListener;
 import org.sftnative.model.CausalLm;
-import org.sftnative.model.CrossEntropy;
 import org.sftnative.model.LossFunction;
 import org.sftnative.model.ParameterLayout;
 import org.sftnative.model.Parameters;
-import org.sftnative.ops.AdamWUpdate;
-import org.sftnative.ops.AtenOps;
 import org.sftnative.optim.AdamWOptimizer;
 import org.sftnative.optim.Schedule;
 import org.sftnative.tensor.Devices;
@@ -31,15 +28,20 @@ import org.sftnative.tensor.Torch;
 /// saves.
 /// Everything that can be wrong with the input is found before the output directory is touched.
 public final class Training {
-    /// Tokens of a micro-batch on a CPU, where bigger ones gain nothing.
-    private static final int CPU_MICRO_BATCH_TOKENS = 4096;
-
     private Training() {}
 
-    /// @param listeners hear the run's events, in order
+    /// The run that the settings describe.
+    ///
+    /// @see #run(RunSettings, Recipe, List)
+    public static RunState run(RunSettings settings, List<RunListener> listeners) {
+        return run(settings, Recipe.STANDARD, listeners);
+    }
+
+    /// @param recipe what is minimised, and at which learning rates
+    /// @param listeners hear the run's events, in order; they stay open
     /// @return the state after the last step
     /// @throws InputException if settings, model or rows are wrong
-    public static RunState run(RunSettings settings, List<RunListener> listeners) {
+    public static RunState run(RunSettings settings, Recipe recipe, List<RunListener> listeners) {
         TrainingSettings training = settings.training();
         long began = System.nanoTime();
         checkOutput(settings);
@@ -50,8 +52,8 @@ public final class Training {
             TrainingData data = TrainingData.load(settings.data(), loaded.tokenizer());
             data.train().checkVocabulary(loaded.config().vocabSize());
             data.eval().ifPresent(eval -> eval.checkVocabulary(loaded.config().vocabSize()));
-            int microBatchTokens =
-                    training.microBatchTokens() > 0 ? training.microBatchTokens() : CPU_MICRO_BATCH_TOKENS;
+            ComputePlan compute = ComputePlan.of(training, loaded);
+            int microBatchTokens = compute.microBatchTokens();
             StepPlan plan = new StepPlan(
                     data.train(),
                     training.rowsPerStep(),
@@ -62,33 +64,49 @@ public final class Training {
 
             try (Parameters weights = weights(loaded, modelSettings, checkpoint)) {
                 weights.enableGradients();
-                try (AdamWOptimizer optimizer = optimizer(training, weights)) {
-                    CausalLm model = loaded.llama(weights, training.gradientCheckpointing());
-                    LossFunction loss = new CrossEntropy();
+                try (AdamWOptimizer optimizer = compute.optimizer(training, weights);
+                        CausalLm model = compute.model(weights)) {
+                    LossFunction loss = recipe.loss();
                     Checkpoints checkpoints = new Checkpoints(
                             training.outputDir(),
                             training.saveTotalLimit(),
                             new Checkpoints.RunIdentity(
-                                    data.train().documents().size(), training.rowsPerStep(), training.seed(), total));
+                                    data.train().documents().size() + " ("
+                                            + data.train().fingerprint() + ")",
+                                    training.rowsPerStep(),
+                                    settings.data().shuffle(),
+                                    training.seed(),
+                                    total,
+                                    loaded.precision()));
                     RunState start = checkpoint
                             .map(path -> checkpoints.restore(path, optimizer))
                             .orElse(RunState.START);
                     new OutputDirectory(training.outputDir()).create();
+                    if (checkpoint.isEmpty()) {
+                        checkpoints.startAnew();
+                    }
 
                     RunListener listener = new Listeners(listeners);
                     RunHooks hooks = new RunHooks(
                             loaded, model, loss, optimizer, checkpoints, plan, evaluator(data, microBatchTokens));
                     listener.on(new RunEvent.Started(
-                            start.step(), total, summary(settings, loaded, data, plan, microBatchTokens, checkpoint)));
+                            start.step(), total, summary(settings, compute, data, plan, checkpoint)));
                     TrainLoop loop = new TrainLoop(
-                            model, loss, optimizer, schedule(training, total), plan, training, hooks, listener);
+                            model,
+                            loss,
+                            optimizer,
+                            recipe.rates().of(training, total),
+                            plan,
+                            training,
+                            hooks,
+                            listener);
                     RunState end = loop.run(start);
                     hooks.saveModel(training.outputDir());
                     listener.on(new RunEvent.Finished(
                             end.step(),
                             end.tokens() - start.tokens(),
                             (System.nanoTime() - began) / 1e9,
-                            (end.lossSum() - start.lossSum()) / Math.max(1, end.labelTokens() - start.labelTokens()),
+                            end.meanLoss(),
                             Devices.peakBytes(loaded.device()),
                             training.outputDir()));
                     return end;
@@ -116,23 +134,12 @@ public final class Training {
             return loaded.weights();
         }
         try (LoadedModel saved = LoadedModel.open(at(settings, checkpoint.get()))) {
+            if (!saved.config().equals(loaded.config())) {
+                throw new InputException(checkpoint.get() + " holds another model than " + loaded.path()
+                        + ": their config.json differ\n  resume with the model that the run began with");
+            }
             return saved.weights();
         }
-    }
-
-    private static AdamWOptimizer optimizer(TrainingSettings training, Parameters weights) {
-        return new AdamWOptimizer(
-                new AtenOps(),
-                weights.flatWeights(),
-                weights.flatGradients(),
-                weights.layout().decayed(),
-                new AdamWUpdate(
-                        training.learningRate(),
-                        training.adamBeta1(),
-                        training.adamBeta2(),
-                        training.adamEpsilon(),
-                        training.weightDecay(),
-                        0));
     }
 
     private static Optional<Evaluator> evaluator(TrainingData data, int microBatchTokens) {
@@ -145,13 +152,9 @@ public final class Training {
 
     /// What was decided, each with its reason: the start of every run's output.
     private static Map<String, String> summary(
-            RunSettings settings,
-            LoadedModel loaded,
-            TrainingData data,
-            StepPlan plan,
-            int microBatchTokens,
-            Optional<Path> checkpoint) {
+            RunSettings settings, ComputePlan compute, TrainingData data, StepPlan plan, Optional<Path> checkpoint) {
         Map<String, String> summary = new LinkedHashMap<>();
+        LoadedModel loaded = compute.loaded();
         TrainingSettings training = settings.training();
         summary.put(
                 "model",
@@ -164,6 +167,7 @@ public final class Training {
                         + (settings.model().precision() == loaded.precision()
                                 ? ""
                                 : " (device " + Devices.name(loaded.device()) + ")"));
+        summary.putAll(compute.said());
         summary.put("train rows", rows(data.train()));
         data.eval().ifPresent(eval -> summary.put("eval rows", rows(eval)));
         summary.put("loss on", lossOn(settings.data()));
@@ -171,7 +175,6 @@ public final class Training {
                 "step",
                 training.rowsPerStep() + " rows (" + training.perDeviceTrainBatchSize() + " x "
                         + training.gradientAccumulationSteps() + "), " + plan.stepsPerEpoch() + " steps an epoch");
-        summary.put("micro_batch_tokens", microBatchTokens + (training.microBatchTokens() > 0 ? "" : " (default)"));
         checkpoint.ifPresent(path -> summary.put("resumed from", path.toString()));
         return summary;
     }
@@ -191,15 +194,14 @@ public final class Training {
     private static void checkOutput(RunSettings settings) {
         TrainingSettings training = settings.training();
         Path output = training.outputDir();
-        Path model = settings.model().modelNameOrPath().toAbsolutePath().normalize();
-        if (output.toAbsolutePath().normalize().equals(model)) {
-            throw new InputException("the output directory is the model's own: " + output
-                    + "\n  choose another --output-dir, the model would be lost");
-        }
-        new OutputDirectory(output)
-                .check(
-                        training.overwriteOutputDir()
-                                || training.resumeFromCheckpoint().isPresent(),
-                        "go on with --resume latest, or replace what is there with --overwrite-output-dir");
+        OutputDirectory directory = new OutputDirectory(output);
+        directory.checkApart(settings.model().modelNameOrPath());
+        boolean goesOn = training.resumeFromCheckpoint()
+                .filter(resume -> resume.equals("latest")
+                        || OutputDirectory.real(Path.of(resume)).startsWith(directory.real()))
+                .isPresent();
+        directory.check(
+                training.overwriteOutputDir() || goesOn,
+                "go on with --resume latest, or replace what is there with --overwrite-output-dir");
     }
 }

@@ -27,6 +27,7 @@ import org.sftnative.config.RunSettings;
 import org.sftnative.config.WeightDtype;
 import org.sftnative.metrics.RunEvent;
 import org.sftnative.metrics.RunListener;
+import org.sftnative.train.DivergedException;
 
 class CommandLineProgramTest {
     @TempDir
@@ -178,7 +179,14 @@ class CommandLineProgramTest {
         err.reset();
         work.failure = new OutOfMemoryError();
         assertEquals(1, run("info", "m"));
-        assertTrue(err().startsWith("error: (java.lang.OutOfMemoryError)\n"), err());
+        assertTrue(err().startsWith("error: out of memory: Java's heap is full\n  give it more"), err());
+    }
+
+    @Test
+    void aRunThatDivergedIsToldWithWhatToDo() {
+        work.failure = new DivergedException("step 3: loss NaN\n  go on from an earlier checkpoint");
+        assertEquals(1, run("info", "m"));
+        assertEquals("error: step 3: loss NaN\n  go on from an earlier checkpoint\n", err());
     }
 
     @Test

@@ -1,13 +1,13 @@
 package org.sftnative.model;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.sftnative.support.TensorAssert.assertBitEqual;
 import static org.sftnative.support.TensorAssert.assertNormClose;
 
 import java.util.Arrays;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
-import org.bytedeco.javacpp.Pointer;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
@@ -155,23 +155,34 @@ class LlamaEngineTest {
         }
     }
 
-    @Test
-    void nothingNativeIsLeftBehindByAStep() {
-        try (GoldenModel golden = GoldenModel.load("llama2");
-                LlamaEngine engine = engine(golden, Recompute.FULL)) {
+    @ParameterizedTest
+    @MethodSource("modelsAndPolicies")
+    void thePlanIsTheBuffersToTheByte(String name, Recompute policy) {
+        try (GoldenModel golden = GoldenModel.load(name);
+                LlamaEngine engine = engine(golden, policy)) {
             PackedBatch batch = golden.pack();
-            engine.startStep();
-            try (PointerScope _ = new PointerScope()) {
-                engine.accumulate(batch, CROSS_ENTROPY, 1);
+            engine.loss(batch, CROSS_ENTROPY);
+            assertEquals(LlamaEngine.plannedBytes(golden.config(), policy, 4, batch.tokens()), engine.bufferBytes());
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("org.sftnative.model.GoldenModel#names")
+    void aClosedEngineHoldsNoViewOfTheWeights(String name) {
+        try (GoldenModel golden = GoldenModel.load(name)) {
+            golden.parameters().enableGradients();
+            Tensor weights = golden.parameters().flatWeights();
+            Tensor gradients = golden.parameters().flatGradients();
+            long weightUsers = weights.storage().use_count();
+            long gradientUsers = gradients.storage().use_count();
+            try (LlamaEngine engine = engine(golden, Recompute.FULL);
+                    PointerScope _ = new PointerScope()) {
+                engine.startStep();
+                engine.accumulate(golden.pack(), CROSS_ENTROPY, 1);
+                assertTrue(weights.storage().use_count() > weightUsers, "the count counts");
             }
-            long before = Pointer.totalCount();
-            for (int step = 0; step < 20; step++) {
-                try (PointerScope _ = new PointerScope()) {
-                    engine.startStep();
-                    engine.accumulate(batch, CROSS_ENTROPY, 1);
-                }
-            }
-            assertEquals(before, Pointer.totalCount());
+            assertEquals(weightUsers, weights.storage().use_count());
+            assertEquals(gradientUsers, gradients.storage().use_count());
         }
     }
 

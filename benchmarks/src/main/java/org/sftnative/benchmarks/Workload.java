@@ -1,0 +1,84 @@
+package org.sftnative.benchmarks;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.SplittableRandom;
+import java.util.random.RandomGenerator;
+import org.sftnative.data.Dataset;
+import org.sftnative.data.Document;
+import org.sftnative.data.StepPlan;
+import org.sftnative.model.LlamaConfig;
+import tools.jackson.databind.json.JsonMapper;
+import tools.jackson.databind.node.ObjectNode;
+
+/// What a training benchmark trains: a shape, and rows of random tokens whose lengths are those of real rows.
+public enum Workload {
+    /// 6.45M parameters, 16 rows of Alpaca lengths a step: what `scripts/compare` trains, with weights and rows of its
+    /// own.
+    BASE("""
+            {"model_type": "llama", "vocab_size": 4096, "hidden_size": 256, "intermediate_size": 688,
+             "num_hidden_layers": 6, "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 32,
+             "max_position_embeddings": 1024, "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "hidden_act": "silu",
+             "initializer_range": 0.02, "attention_bias": false, "mlp_bias": false, "tie_word_embeddings": false}
+            """, 16, 4096);
+
+    /// Quantiles (0, 5, .. 100%) of 999 Alpaca rows under a byte-level BPE vocabulary of 4,096: tokens of the prompt,
+    /// template included, and of the response with its EOS. Mean 52 and 209; cut at 512 tokens in all.
+    private static final int[] PROMPT = {
+        32, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 48, 49, 51, 53, 55, 59, 62, 69, 82, 250
+    };
+
+    private static final int[] RESPONSE = {
+        2, 11, 15, 20, 27, 35, 47, 64, 85, 112, 149, 183, 216, 258, 304, 356, 404, 446, 504, 566, 854
+    };
+    private static final int LONGEST = 512;
+    private static final long SEED = 42;
+
+    private final LlamaConfig config;
+    private final int rowsPerStep;
+    private final int microBatchTokens;
+
+    Workload(String shape, int rowsPerStep, int microBatchTokens) {
+        this.config = LlamaConfig.of((ObjectNode) new JsonMapper().readTree(shape));
+        this.rowsPerStep = rowsPerStep;
+        this.microBatchTokens = microBatchTokens;
+    }
+
+    LlamaConfig config() {
+        return config;
+    }
+
+    /// An epoch of `steps` steps.
+    StepPlan plan(int steps) {
+        RandomGenerator random = new SplittableRandom(SEED);
+        List<Document> documents = new ArrayList<>();
+        for (int row = 1; row <= steps * rowsPerStep; row++) {
+            documents.add(document(row, random));
+        }
+        long tokens = documents.stream().mapToLong(Document::length).sum();
+        long labelTokens = documents.stream().mapToLong(Document::labelTokens).sum();
+        Dataset dataset = new Dataset(
+                documents,
+                List.of(new Dataset.Source(Path.of("random"), 0)),
+                new Dataset.Report(documents.size(), tokens, labelTokens, 0, List.of()));
+        return new StepPlan(dataset, rowsPerStep, microBatchTokens, SEED, false);
+    }
+
+    private Document document(int row, RandomGenerator random) {
+        int prompt = quantile(PROMPT, random.nextDouble());
+        int length = Math.min(LONGEST, prompt + quantile(RESPONSE, random.nextDouble()));
+        int[] ids = random.ints(length, 0, config.vocabSize()).toArray();
+        int[] labels = ids.clone();
+        Arrays.fill(labels, 0, prompt, Document.IGNORED);
+        return new Document(row, ids, labels);
+    }
+
+    /// Between the quantiles, a straight line.
+    private static int quantile(int[] quantiles, double at) {
+        double place = at * (quantiles.length - 1);
+        int below = (int) place;
+        return (int) Math.round(quantiles[below] + (place - below) * (quantiles[below + 1] - quantiles[below]));
+    }
+}

@@ -1,0 +1,23 @@
+package org.sftnative.config;
+
+import java.util.Locale;
+
+/// What a block computes again in the backward pass instead of keeping it. `gradient_checkpointing` means `full`.
+public enum RecomputeChoice {
+    /// `none` on a CPU, `selective` on CUDA; `full` with gradient_checkpointing.
+    AUTO,
+    /// Nothing.
+    NONE,
+    /// Norms and SwiGLU: no matrix product.
+    SELECTIVE,
+    /// All but attention, whose output is kept, and down_proj.
+    FULL_KEEP_ATTENTION,
+    /// All but down_proj.
+    FULL;
+
+    /// The spelling in settings.
+    @Override
+    public String toString() {
+        return name().toLowerCase(Locale.ROOT).replace('_', '-');
+    }
+}

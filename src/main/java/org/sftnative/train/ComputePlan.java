@@ -1,0 +1,209 @@
+package org.sftnative.train;
+
+import java.util.LinkedHashMap;
+import java.util.SequencedMap;
+import org.bytedeco.pytorch.Device;
+import org.sftnative.InputException;
+import org.sftnative.config.EngineChoice;
+import org.sftnative.config.MomentChoice;
+import org.sftnative.config.PrecisionChoice;
+import org.sftnative.config.TrainingSettings;
+import org.sftnative.model.CausalLm;
+import org.sftnative.model.Llama;
+import org.sftnative.model.LlamaConfig;
+import org.sftnative.model.LlamaEngine;
+import org.sftnative.model.ParameterLayout;
+import org.sftnative.model.Parameters;
+import org.sftnative.model.Recompute;
+import org.sftnative.ops.AdamWState;
+import org.sftnative.ops.AdamWState.Masters;
+import org.sftnative.ops.AdamWState.Moments;
+import org.sftnative.ops.AdamWUpdate;
+import org.sftnative.ops.AtenOps;
+import org.sftnative.ops.CudaOps;
+import org.sftnative.ops.Ops;
+import org.sftnative.optim.AdamWOptimizer;
+import org.sftnative.tensor.Devices;
+import org.sftnative.tensor.Dtype;
+
+/// How a run computes: which engine and kernels, what is kept and what computed again, and how many tokens at a time.
+/// What
+/// settings leave open is decided here, each with its reason.
+///
+/// @param fused the engine with written-out passes, else the reference model
+/// @param ops the mathematics that is no matrix product
+/// @param microBatchTokens most tokens of a micro-batch
+/// @param said each decision and its reason, in order
+record ComputePlan(
+        LoadedModel loaded,
+        boolean fused,
+        Ops ops,
+        Recompute recompute,
+        Masters masters,
+        Moments moments,
+        int microBatchTokens,
+        SequencedMap<String, String> said) {
+    /// Tokens of a micro-batch on a CPU, where bigger ones gain nothing.
+    private static final int CPU_TOKENS = 4096;
+
+    /// Tokens beyond which matrix products gain nothing on a card.
+    private static final int MOST_TOKENS = 16_384;
+
+    private static final int FEWEST_TOKENS = 1024;
+
+    /// What CUDA, libraries and attention take besides our buffers.
+    private static final double RESERVE = 2.5e9;
+
+    static ComputePlan of(TrainingSettings training, LoadedModel loaded) {
+        SequencedMap<String, String> said = new LinkedHashMap<>();
+        Device device = loaded.device();
+        boolean cuda = Devices.isCuda(device);
+        boolean fused = fused(training, loaded, said);
+        Ops ops = ops(cuda && fused, device, said);
+        Recompute recompute = recompute(training, cuda);
+        said.put("recompute", recompute.name().toLowerCase().replace('_', '-'));
+        Masters masters = loaded.dtype() == Dtype.F32
+                ? Masters.FP32
+                : Masters.valueOf(training.masters().name());
+        boolean kernels = ops instanceof CudaOps;
+        if (masters == Masters.STOCHASTIC && !kernels) {
+            throw new InputException("masters 'stochastic' needs the CUDA kernels\n  use --masters split");
+        }
+        Moments moments = moments(training, loaded.config(), masters, recompute, kernels, device);
+        said.put(
+                "optimizer", masters(masters) + ", moments in " + moments.name().toLowerCase());
+        int tokens = training.microBatchTokens() > 0
+                ? training.microBatchTokens()
+                : tokens(loaded.config(), masters, moments, recompute, kernels, device);
+        said.put(
+                "micro_batch_tokens",
+                tokens + (training.microBatchTokens() > 0 ? "" : kernels ? " (fits)" : " (default)"));
+        return new ComputePlan(loaded, fused, ops, recompute, masters, moments, tokens, said);
+    }
+
+    /// The model that is trained.
+    CausalLm model(Parameters weights) {
+        return fused
+                ? new LlamaEngine(loaded.config(), weights, ops, recompute)
+                : new Llama(loaded.config(), weights, new Llama.Options(recompute != Recompute.NONE, autocast(loaded)));
+    }
+
+    AdamWOptimizer optimizer(TrainingSettings training, Parameters weights) {
+        ParameterLayout layout = weights.layout();
+        AdamWUpdate update = new AdamWUpdate(
+                training.learningRate(),
+                training.adamBeta1(),
+                training.adamBeta2(),
+                training.adamEpsilon(),
+                training.weightDecay(),
+                layout.decayed(),
+                0,
+                training.seed());
+        AdamWState state = AdamWState.create(masters, moments, layout.numel(), weights.device());
+        return new AdamWOptimizer(ops, weights.flatWeights(), weights.flatGradients(), update, state);
+    }
+
+    private static boolean fused(TrainingSettings training, LoadedModel loaded, SequencedMap<String, String> said) {
+        boolean cudaFp32 = Devices.isCuda(loaded.device()) && loaded.dtype() == Dtype.F32;
+        boolean unknown = autocast(loaded) || cudaFp32;
+        if (training.engine() == EngineChoice.FUSED && unknown) {
+            throw new InputException("engine 'fused' does not know precision '" + loaded.precision() + "' on "
+                    + Devices.name(loaded.device()) + "\n  use --engine reference, or --precision bf16");
+        }
+        boolean fused = training.engine() != EngineChoice.REFERENCE && !unknown;
+        said.put(
+                "engine",
+                fused
+                        ? "fused"
+                        : "reference (libtorch autograd" + (unknown ? ", for " + loaded.precision() : "") + ")");
+        return fused;
+    }
+
+    private static Ops ops(boolean wanted, Device device, SequencedMap<String, String> said) {
+        if (!wanted) {
+            return new AtenOps();
+        }
+        return switch (CudaOps.probe(device)) {
+            case CudaOps.Probe.Ready(CudaOps ops, String arch) -> {
+                said.put("kernels", "own, " + arch);
+                yield ops;
+            }
+            case CudaOps.Probe.Missing(String reason) -> {
+                said.put("kernels", "libtorch's, slower (" + reason + ")");
+                yield new AtenOps();
+            }
+        };
+    }
+
+    private static Recompute recompute(TrainingSettings training, boolean cuda) {
+        return switch (training.recompute()) {
+            case AUTO ->
+                training.gradientCheckpointing() ? Recompute.FULL : cuda ? Recompute.SELECTIVE : Recompute.NONE;
+            case NONE -> Recompute.NONE;
+            case SELECTIVE -> Recompute.SELECTIVE;
+            case FULL_KEEP_ATTENTION -> Recompute.FULL_KEEP_ATTENTION;
+            case FULL -> Recompute.FULL;
+        };
+    }
+
+    /// The widest moments that leave room for some tokens.
+    private static Moments moments(
+            TrainingSettings training,
+            LlamaConfig config,
+            Masters masters,
+            Recompute recompute,
+            boolean kernels,
+            Device device) {
+        if (!kernels && training.moments() != MomentChoice.AUTO && training.moments() != MomentChoice.FP32) {
+            throw new InputException(
+                    "moments '" + training.moments() + "' need the CUDA kernels\n  use --moments fp32");
+        }
+        if (training.moments() != MomentChoice.AUTO) {
+            return Moments.valueOf(training.moments().name());
+        }
+        for (Moments moments : Moments.values()) {
+            if (!kernels || tokens(config, masters, moments, recompute, true, device) >= FEWEST_TOKENS) {
+                return moments;
+            }
+        }
+        return Moments.BLOCK8;
+    }
+
+    /// Tokens that fit beside weights, gradients and optimizer, in steps of 256.
+    private static int tokens(
+            LlamaConfig config, Masters masters, Moments moments, Recompute recompute, boolean kernels, Device device) {
+        if (!kernels) {
+            return CPU_TOKENS;
+        }
+        long parameters = ParameterLayout.of(config).numel();
+        double perWeight = 4 + (masters == Masters.SPLIT ? 2 : 0) + bytes(moments);
+        double headGradient = 4.0 * config.vocabSize() * config.hiddenSize();
+        double left = Devices.totalBytes(device) - parameters * perWeight - headGradient - RESERVE;
+        int tokens = MOST_TOKENS;
+        while (tokens > 256 && LlamaEngine.plannedBytes(config, recompute, 2, tokens) > left) {
+            tokens -= 256;
+        }
+        return LlamaEngine.plannedBytes(config, recompute, 2, tokens) > left ? 256 : tokens;
+    }
+
+    private static double bytes(Moments moments) {
+        return switch (moments) {
+            case FP32 -> 8;
+            case BF16 -> 4;
+            case BLOCK8 -> 2 + 8.0 / 256;
+        };
+    }
+
+    private static String masters(Masters masters) {
+        return switch (masters) {
+            case FP32 -> "AdamW on fp32 weights";
+            case SPLIT -> "AdamW on split fp32 masters";
+            case STOCHASTIC -> "AdamW on bf16 weights, rounded stochastically";
+            case NONE -> "AdamW on bf16 weights, rounded to nearest";
+        };
+    }
+
+    private static boolean autocast(LoadedModel loaded) {
+        return loaded.precision() == PrecisionChoice.BF16_AUTOCAST;
+    }
+}

@@ -1,0 +1,182 @@
+package org.sftnative.cli;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.sftnative.cli.Program.Outcome;
+
+/// A run that was stopped and goes on ends bit for bit as one that was not. 20 rows, 8 a step: 3 steps an epoch, the
+/// last one short; logged every 2 steps, so that a checkpoint at step 3 stands between two logged ones.
+class ResumeTest {
+    private static final int STEPS = 7;
+
+    @TempDir
+    Path dir;
+
+    private Path rows;
+    private Path held;
+    private Path whole;
+
+    @BeforeEach
+    void rows() throws IOException {
+        rows = Program.rows(dir, 0, 20);
+        held = Program.rows(dir, 20, 26);
+        whole = dir.resolve("whole");
+    }
+
+    @ParameterizedTest
+    @CsvSource({"fp32, fused", "fp32, reference", "bf16, fused", "bf16, reference", "bf16-autocast, reference"})
+    void resumedRunIsBitwiseTheUninterruptedOne(String precision, String engine) throws IOException {
+        String[] settings = {"--precision", precision, "--engine", engine};
+        train(whole, rows, settings).succeeded();
+        // in the middle of an epoch, at its end, after the last step
+        for (int at : new int[] {2, 3, STEPS}) {
+            Path stopped = stopped(whole, at, "stopped-" + at);
+            Outcome outcome = resume(stopped, "latest", settings).succeeded();
+            assertTrue(outcome.out().contains("going on after step " + at + " of " + STEPS), outcome.out());
+            assertSame(whole, stopped, at);
+        }
+    }
+
+    @Test
+    void resumingTwiceInARowIsTheSame() throws IOException {
+        train(whole, rows).succeeded();
+        Path once = stopped(whole, 2, "once");
+        resume(once, "latest").succeeded();
+        Path twice = stopped(once, 5, "twice");
+        resume(twice, "latest").succeeded();
+        assertSame(whole, twice, 5);
+    }
+
+    @Test
+    void aNamedCheckpointIsResumedFromInAnotherDirectoryAndInItsOwn() throws IOException {
+        train(whole, rows).succeeded();
+        String third = whole.resolve("checkpoint-3").toString();
+        Path elsewhere = dir.resolve("elsewhere");
+        resume(elsewhere, third).succeeded();
+        assertArrayEquals(weights(whole), weights(elsewhere));
+        Path own = Program.copy(whole, dir.resolve("own"));
+        resume(own, own.resolve("checkpoint-3").toString()).succeeded();
+        assertSame(whole, own, 3);
+    }
+
+    @Test
+    void checkpointsBeyondTheOneResumedFromMakeWay() throws IOException {
+        train(whole, rows, "--save-total-limit", "0").succeeded();
+        resume(whole, whole.resolve("checkpoint-2").toString(), "--lr", "1e-4", "--save-steps", "3")
+                .succeeded();
+        assertTrue(Files.exists(whole.resolve("checkpoint-3")));
+        assertTrue(Files.exists(whole.resolve("checkpoint-" + STEPS)));
+        assertFalse(Files.exists(whole.resolve("checkpoint-5"))); // of the run with the other learning rate
+    }
+
+    @Test
+    void anotherRunsDirectoryIsNotResumedInto() throws IOException {
+        train(whole, rows).succeeded();
+        Path used = Files.createDirectories(dir.resolve("used"));
+        Files.writeString(used.resolve("thesis.txt"), "years of work");
+        Outcome outcome = resume(used, whole.resolve("checkpoint-2").toString());
+        assertEquals(2, outcome.status());
+        assertTrue(outcome.err().startsWith("error: " + used + " is not empty\n"), outcome.err());
+        assertEquals(1, Program.contents(used).size());
+    }
+
+    @Test
+    void anotherRunsCheckpointIsRefusedWithBothValues() throws IOException {
+        train(whole, rows).succeeded();
+        Path others = Program.rows(dir, 1, 21); // as many
+        refused("rows: 20 (", train(whole, others, "--resume", "latest"), " there, 20 (");
+        refused("rows: 20 (", train(whole, Program.rows(dir, 0, 19), "--resume", "latest"), " there, 19 (");
+        refused("rows per step: 8 there, 4 here", resume(whole, "latest", "--gradient-accumulation-steps", "1"));
+        refused("seed: 42 there, 43 here", resume(whole, "latest", "--seed", "43"));
+        refused("shuffle: true there, false here", resume(whole, "latest", "--no-shuffle"));
+        refused("precision: fp32 there, bf16 here", resume(whole, "latest", "--precision", "bf16"));
+        refused("precision: fp32 there, bf16-autocast here", resume(whole, "latest", "--precision", "bf16-autocast"));
+        refused("steps of the whole run: 7 there, 8 here", resume(whole, "latest", "--max-steps", "8"));
+        Path model = Program.copyOfBase(dir);
+        String config = Files.readString(model.resolve("config.json"));
+        Files.writeString(
+                model.resolve("config.json"), config.replace("\"rope_theta\": 10000.0", "\"rope_theta\": 20000.0"));
+        refused("holds another model than " + model, Program.train(model, whole, rows, settings("--resume", "latest")));
+    }
+
+    private void refused(String says, Outcome outcome, String... more) {
+        assertEquals(2, outcome.status(), outcome.out());
+        assertTrue(outcome.err().startsWith("error: " + whole + "/checkpoint-7 "), outcome.err());
+        assertTrue(outcome.err().contains(says), () -> says + " is not in\n" + outcome.err());
+        for (String text : more) {
+            assertTrue(outcome.err().contains(text), () -> text + " is not in\n" + outcome.err());
+        }
+    }
+
+    private Outcome train(Path out, Path rows, String... more) {
+        return Program.train(out, rows, settings(more));
+    }
+
+    private Outcome resume(Path out, String from, String... more) {
+        List<String> args = new ArrayList<>(List.of("--resume", from));
+        args.addAll(List.of(more));
+        return train(out, rows, args.toArray(String[]::new));
+    }
+
+    /// What is given wins over what all runs here have in common.
+    private String[] settings(String... more) {
+        List<String> all = new ArrayList<>(List.of(more));
+        String[] common = {
+            "--max-steps " + STEPS,
+            "--batch-size 4",
+            "--gradient-accumulation-steps 2",
+            "--lr 1e-3",
+            "--logging-steps 2",
+            "--save-steps 1",
+            "--save-total-limit 0",
+            "--eval-file " + held
+        };
+        for (String flag : common) {
+            String[] words = flag.split(" ");
+            if (!all.contains(words[0])) {
+                all.addAll(List.of(words));
+            }
+        }
+        return all.toArray(String[]::new);
+    }
+
+    /// What a run would have left, had it been killed after the logging that followed a checkpoint.
+    private Path stopped(Path run, int at, String name) throws IOException {
+        Path stopped = Files.createDirectories(dir.resolve(name));
+        Program.copy(run.resolve("checkpoint-" + at), stopped.resolve("checkpoint-" + at));
+        Files.createDirectories(stopped.resolve(".tmp-checkpoint-" + (at + 1)));
+        Files.writeString(stopped.resolve(".tmp-checkpoint-" + (at + 1)).resolve("model.safetensors"), "half");
+        Files.copy(run.resolve("metrics.jsonl"), stopped.resolve("metrics.jsonl"));
+        return stopped;
+    }
+
+    private static void assertSame(Path whole, Path resumed, int at) throws IOException {
+        assertArrayEquals(weights(whole), weights(resumed), "weights, resumed at " + at);
+        assertEquals(Program.numbers(whole), Program.numbers(resumed), "metrics, resumed at " + at);
+        for (int step = at; step <= STEPS; step++) {
+            String name = "checkpoint-" + step;
+            var expected = Program.contents(whole.resolve(name));
+            var actual = Program.contents(resumed.resolve(name));
+            assertEquals(expected.keySet(), actual.keySet(), name);
+            expected.forEach((file, content) ->
+                    assertTrue(content.equals(actual.get(file)), () -> name + "/" + file + ", resumed at " + at));
+        }
+    }
+
+    private static byte[] weights(Path model) throws IOException {
+        return Files.readAllBytes(model.resolve("model.safetensors"));
+    }
+}

@@ -1,0 +1,115 @@
+package org.sftnative.train;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.stream.Stream;
+import org.bytedeco.javacpp.PointerScope;
+import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.global.torch.ScalarType;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.sftnative.config.PrecisionChoice;
+import org.sftnative.ops.AdamWState;
+import org.sftnative.ops.AdamWState.Masters;
+import org.sftnative.ops.AdamWState.Moments;
+import org.sftnative.ops.AdamWUpdate;
+import org.sftnative.ops.AtenOps;
+import org.sftnative.optim.AdamWOptimizer;
+import org.sftnative.tensor.Devices;
+import org.sftnative.tensor.Tensors;
+
+class CheckpointsTest {
+    @TempDir
+    Path output;
+
+    @Test
+    void aSaveThatFailsLeavesNoCheckpointAndTheNextOneCleansUp() throws IOException {
+        save(2, directory -> write(directory, "weights"));
+        assertThrows(
+                UncheckedIOException.class,
+                () -> save(4, directory -> {
+                    write(directory, "half");
+                    throw new UncheckedIOException(new IOException("no space left on device"));
+                }));
+        assertEquals(List.of(output.resolve("checkpoint-2")), Checkpoints.list(output));
+        assertTrue(Files.exists(output.resolve(".tmp-checkpoint-4")));
+        save(6, directory -> write(directory, "weights"));
+        assertEquals(List.of("checkpoint-2", "checkpoint-6"), names());
+    }
+
+    @Test
+    void whileACheckpointIsWrittenTheOthersAreWholeAndItIsNotThere() throws IOException {
+        save(2, directory -> write(directory, "old"));
+        save(2, directory -> {
+            write(directory, "new");
+            assertEquals("old", read(output.resolve("checkpoint-2/model.safetensors")));
+            assertEquals(List.of(output.resolve("checkpoint-2")), Checkpoints.list(output));
+        });
+        assertEquals("new", read(output.resolve("checkpoint-2/model.safetensors")));
+        assertEquals(List.of("checkpoint-2"), names());
+    }
+
+    @Test
+    void aLossThatIsNotFiniteSurvivesTheFile() throws IOException {
+        RunState state =
+                new RunState(2, 30, 20, Double.NaN, new RunState.SinceLog(Double.POSITIVE_INFINITY, 20, 30), 1);
+        try (PointerScope _ = new PointerScope();
+                AdamWOptimizer optimizer = optimizer()) {
+            checkpoints().save(state, 0.5, optimizer, directory -> write(directory, "weights"));
+            assertEquals(state, checkpoints().restore(output.resolve("checkpoint-2"), optimizer));
+        }
+    }
+
+    private void save(long step, Checkpoints.ModelSaver model) {
+        try (PointerScope _ = new PointerScope();
+                AdamWOptimizer optimizer = optimizer()) {
+            checkpoints()
+                    .save(new RunState(step, 0, 0, 0, RunState.SinceLog.NOTHING, 0), step / 10.0, optimizer, model);
+        }
+    }
+
+    private Checkpoints checkpoints() {
+        return new Checkpoints(
+                output, 2, new Checkpoints.RunIdentity("20 (ab)", 8, true, 42, 10, PrecisionChoice.FP32));
+    }
+
+    private static AdamWOptimizer optimizer() {
+        Tensor weights = Tensors.zeros(ScalarType.Float, Devices.cpu(), 4);
+        Tensor gradients = Tensors.zeros(ScalarType.Float, Devices.cpu(), 4);
+        return new AdamWOptimizer(
+                new AtenOps(),
+                weights,
+                gradients,
+                new AdamWUpdate(1e-3, 0.9, 0.999, 1e-8, 0, 2, 0, 42),
+                AdamWState.create(Masters.FP32, Moments.FP32, 4, Devices.cpu()));
+    }
+
+    private List<String> names() throws IOException {
+        try (Stream<Path> entries = Files.list(output)) {
+            return entries.map(p -> p.getFileName().toString()).sorted().toList();
+        }
+    }
+
+    private static void write(Path directory, String text) {
+        try {
+            Files.writeString(directory.resolve("model.safetensors"), text);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    private static String read(Path file) {
+        try {
+            return Files.readString(file);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+}
