@@ -3,6 +3,7 @@ package org.sftnative.model;
 import java.util.Collections;
 import java.util.List;
 import org.bytedeco.pytorch.AutoGradMode;
+import org.bytedeco.pytorch.Device;
 import org.bytedeco.pytorch.NoGradGuard;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
@@ -14,6 +15,8 @@ import org.sftnative.ops.Ops.AttentionState;
 import org.sftnative.ops.Ops.Documents;
 import org.sftnative.ops.Ops.Heads;
 import org.sftnative.ops.Ops.Ids;
+import org.sftnative.tensor.Devices;
+import org.sftnative.tensor.Dtype;
 import org.sftnative.tensor.Scopes;
 import org.sftnative.tensor.Tensors;
 
@@ -28,8 +31,11 @@ import org.sftnative.tensor.Tensors;
 /// T tokens, N wanted rows, C hidden, H query heads, K kv heads, D head size, Q = H * D, R = K * D, F ffn, V
 /// vocabulary.
 public final class LlamaEngine implements CausalLm {
-    /// Elements of the logits that exist at one time.
-    private static final long CHUNK_ELEMENTS = 1L << 23;
+    /// Elements of the logits that exist at one time: on a CPU what caches hold; on a card so many that the head's
+    /// fp32 gradient is seldom read and written (with 64 rows of a vocabulary of 128k that was half the step).
+    private static final long CPU_CHUNK = 1L << 23;
+
+    private static final long CUDA_CHUNK = 1L << 28;
 
     private final LlamaConfig config;
     private final Parameters parameters;
@@ -178,23 +184,23 @@ public final class LlamaEngine implements CausalLm {
                     parameters.dtype().scalarType(),
                     parameters.device(),
                     tokens,
-                    chunkRows(config, tokens));
+                    chunkRows(config, tokens, Devices.isCuda(parameters.device())));
         }
         return buffers;
     }
 
-    private static int chunkRows(LlamaConfig config, int tokens) {
-        return (int) Math.min(Math.max(64, CHUNK_ELEMENTS / config.vocabSize()), tokens);
+    private static int chunkRows(LlamaConfig config, int tokens, boolean cuda) {
+        return (int) Math.min(Math.max(64, (cuda ? CUDA_CHUNK : CPU_CHUNK) / config.vocabSize()), tokens);
     }
 
     /// Bytes of the buffers that an engine makes for micro-batches of up to `tokens`: exact, before any is made.
-    public static long plannedBytes(LlamaConfig config, Recompute recompute, int elementBytes, int tokens) {
+    public static long plannedBytes(LlamaConfig config, Recompute recompute, Dtype dtype, Device device, int tokens) {
         return EngineBuffers.plannedBytes(
                 config,
                 Collections.nCopies(config.nLayer(), recompute),
-                elementBytes,
+                dtype.bytes(),
                 tokens,
-                chunkRows(config, tokens));
+                chunkRows(config, tokens, Devices.isCuda(device)));
     }
 
     private void freeBuffers() {

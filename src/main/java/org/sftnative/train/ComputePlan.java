@@ -180,10 +180,10 @@ record ComputePlan(
         double headGradient = 4.0 * config.vocabSize() * config.hiddenSize();
         double left = Devices.totalBytes(device) - parameters * perWeight - headGradient - RESERVE;
         int tokens = MOST_TOKENS;
-        while (tokens > 256 && LlamaEngine.plannedBytes(config, recompute, 2, tokens) > left) {
+        while (tokens > 256 && LlamaEngine.plannedBytes(config, recompute, Dtype.BF16, device, tokens) > left) {
             tokens -= 256;
         }
-        return LlamaEngine.plannedBytes(config, recompute, 2, tokens) > left ? 256 : tokens;
+        return LlamaEngine.plannedBytes(config, recompute, Dtype.BF16, device, tokens) > left ? 256 : tokens;
     }
 
     private static double bytes(Moments moments) {

@@ -22,6 +22,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 import org.sftnative.ops.AtenOps;
 import org.sftnative.support.LivePointers;
 import org.sftnative.tensor.Devices;
+import org.sftnative.tensor.Dtype;
 import org.sftnative.tensor.Tensors;
 
 /// The engine against the reference model: the same losses, logits and gradients, whatever is computed again.
@@ -162,7 +163,9 @@ class LlamaEngineTest {
                 LlamaEngine engine = engine(golden, policy)) {
             PackedBatch batch = golden.pack();
             engine.loss(batch, CROSS_ENTROPY);
-            assertEquals(LlamaEngine.plannedBytes(golden.config(), policy, 4, batch.tokens()), engine.bufferBytes());
+            assertEquals(
+                    LlamaEngine.plannedBytes(golden.config(), policy, Dtype.F32, Devices.cpu(), batch.tokens()),
+                    engine.bufferBytes());
         }
     }
 
