@@ -224,6 +224,7 @@ public final class LlamaEngine implements CausalLm {
         private final Ids ids;
         private final Angles angles;
         private final EngineBuffers b;
+        private final EngineBuffers.Block[] blocks = new EngineBuffers.Block[config.nLayer()];
         private final AttentionState[] attention = new AttentionState[config.nLayer()];
         private final int last = config.nLayer() - 1;
         private Tensor wantedOut;
@@ -242,19 +243,22 @@ public final class LlamaEngine implements CausalLm {
                     torch.arange(new Scalar(batch.tokens()), Tensors.options(ScalarType.Int, parameters.device()));
             this.angles = new Angles(angle.cos(), angle.sin(), rows);
             this.b = buffersFor(batch.tokens());
+            for (int i = 0; i < blocks.length; i++) {
+                blocks[i] = b.block(i).rows(tokens);
+            }
         }
 
         /// @return the wanted rows after the last norm: (N, C)
         Tensor forward() {
-            EngineBuffers.Block first = b.block(0).rows(tokens);
+            EngineBuffers.Block first = blocks[0];
             ops.embedding(ids, weights.embedding, first.x());
             for (int i = 0; i <= last; i++) {
                 FusedWeights.Block w = weights.blocks.get(i);
-                EngineBuffers.Block s = b.block(i).rows(tokens);
+                EngineBuffers.Block s = blocks[i];
                 if (i == 0) {
                     ops.rmsNorm(s.x(), w.norm1(), config.rmsNormEps(), s.normed1(), s.rstd1());
                 } else {
-                    EngineBuffers.Block before = b.block(i - 1).rows(tokens);
+                    EngineBuffers.Block before = blocks[i - 1];
                     ops.addRmsNorm(
                             before.h(), branch(tokens), w.norm1(), config.rmsNormEps(), s.x(), s.normed1(), s.rstd1());
                 }
@@ -270,8 +274,8 @@ public final class LlamaEngine implements CausalLm {
         private Tensor lastMlp() {
             long n = wanted.size(0);
             EngineBuffers.Block s = b.block(last).rows(n);
-            Tensor x = b.block(last).x().narrow(0, 0, tokens).index_select(0, wanted);
-            wantedOut = b.block(last).out().narrow(0, 0, tokens).index_select(0, wanted);
+            Tensor x = blocks[last].x().index_select(0, wanted);
+            wantedOut = blocks[last].out().index_select(0, wanted);
             feedForward(weights.blocks.get(last), s, x, wantedOut);
             lastRows = x; // its memory now holds the residual stream's end
             lastRstd = Tensors.empty(ScalarType.Float, parameters.device(), n, 1);
@@ -312,7 +316,7 @@ public final class LlamaEngine implements CausalLm {
             Tensor d = lastMlpBackward();
             for (int i = last; i >= 0; i--) {
                 FusedWeights.Block w = weights.blocks.get(i);
-                EngineBuffers.Block s = b.block(i).rows(tokens);
+                EngineBuffers.Block s = blocks[i];
                 int layer = i;
                 Scopes.run(() -> {
                     if (layer < last) {

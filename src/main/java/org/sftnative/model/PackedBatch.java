@@ -1,7 +1,9 @@
 package org.sftnative.model;
 
+import java.util.Arrays;
 import org.bytedeco.pytorch.Device;
 import org.bytedeco.pytorch.Tensor;
+import org.sftnative.tensor.Devices;
 import org.sftnative.tensor.Tensors;
 
 /// A micro-batch on the device of the model. T tokens, N of them with a target.
@@ -16,12 +18,41 @@ public record PackedBatch(
         Tensor inputIds, Tensor positions, Tensor labelRows, Tensor targets, int[] cuSeqlens, int[] hostIds) {
     private static final int IGNORED = -100;
 
-    /// Puts a micro-batch on a device; the tensors belong to the scope around the call.
+    /// On a card, tokens are a multiple of this: cuBLAS chooses an algorithm for every new shape, which costs more
+    /// than the product itself in a small model.
+    private static final int CUDA_MULTIPLE = 128;
+
+    /// Puts a micro-batch on a device; the tensors belong to the scope around the call. On a card, a ragged batch
+    /// gets one dead document more, of token 0 without labels, up to a multiple of 128 tokens: it adds nothing to
+    /// loss or gradient, and nobody attends to it.
     ///
     /// @param inputIds (T)
     /// @param targets (T) what each position predicts, -100 where nothing
     /// @param cuSeqlens first position of each document, then T
     public static PackedBatch of(int[] inputIds, int[] targets, int[] cuSeqlens, Device device) {
+        int tokens = inputIds.length;
+        int rounded = Math.ceilDiv(tokens, CUDA_MULTIPLE) * CUDA_MULTIPLE;
+        if (!Devices.isCuda(device) || rounded == tokens || even(cuSeqlens)) {
+            return exactly(inputIds, targets, cuSeqlens, device);
+        }
+        int[] padded = Arrays.copyOf(targets, rounded);
+        Arrays.fill(padded, tokens, rounded, IGNORED);
+        int[] cu = Arrays.copyOf(cuSeqlens, cuSeqlens.length + 1);
+        cu[cu.length - 1] = rounded;
+        return exactly(Arrays.copyOf(inputIds, rounded), padded, cu, device);
+    }
+
+    /// Whether all documents have the same length: attention of such a batch has a faster kernel.
+    private static boolean even(int[] cuSeqlens) {
+        for (int d = 1; d + 1 < cuSeqlens.length; d++) {
+            if (cuSeqlens[d + 1] - cuSeqlens[d] != cuSeqlens[1]) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    private static PackedBatch exactly(int[] inputIds, int[] targets, int[] cuSeqlens, Device device) {
         int[] positions = new int[inputIds.length];
         int labelTokens = 0;
         for (int target : targets) {
