@@ -120,18 +120,17 @@ final class Rooms implements Work {
                     + c.nHead() + " heads on " + c.nKvHead() + " of " + c.headDim() + ", vocabulary " + c.vocabSize()
                     + ", " + c.maxPositionEmbeddings() + " positions" + (c.tieWordEmbeddings() ? ", tied head" : "")
                     + "\n\n");
-            text.append("What training takes, activations for 4096 tokens at a time:\n");
-            text.append("  --precision    weights+gradients  optimizer  activations  with checkpointing  total\n");
-            for (MemoryEstimate m : MemoryEstimate.of(c)) {
-                long activations = m.activationsPerToken() * DEFAULT_MICRO_BATCH_TOKENS;
+            text.append("What training takes, 4096 tokens at a time, besides the JVM and libtorch (about 0.4 GiB):\n");
+            text.append("  precision             weights+gradients  optimizer  activations  checkpointed  total\n");
+            for (MemoryEstimate m : MemoryEstimate.of(c, DEFAULT_MICRO_BATCH_TOKENS)) {
                 text.append(String.format(
-                        "  %-14s %-18s %-10s %-12s %-19s %s%n",
+                        "  %-21s %-18s %-10s %-12s %-13s %s%n",
                         m.mode(),
                         Units.bytes(m.weights() + m.gradients()),
                         Units.bytes(m.optimizer()),
-                        Units.bytes(activations),
-                        Units.bytes(m.checkpointedPerToken() * DEFAULT_MICRO_BATCH_TOKENS),
-                        Units.bytes(m.fixed() + activations)));
+                        Units.bytes(m.kept()),
+                        Units.bytes(m.recomputed()),
+                        Units.bytes(m.fixed() + m.kept())));
             }
             return text.toString();
         }

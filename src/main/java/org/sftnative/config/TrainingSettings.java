@@ -100,7 +100,7 @@ public record TrainingSettings(
         @Setting(doc = "go on from a checkpoint directory, or 'latest'", aliases = "resume")
         Optional<String> resumeFromCheckpoint,
 
-        @Setting(doc = "seed of order, initialisation and dropout", value = "42")
+        @Setting(doc = "seed of the order of rows, and of stochastic rounding", value = "42")
         long seed) {
     public TrainingSettings {
         Check.that(perDeviceTrainBatchSize >= 1, "per_device_train_batch_size", perDeviceTrainBatchSize, "1 or more");

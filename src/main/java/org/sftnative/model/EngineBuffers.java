@@ -8,11 +8,9 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.sftnative.tensor.Scopes;
 import org.sftnative.tensor.Tensors;
 
-/// Every buffer that [LlamaEngine] computes in, allocated once for the largest micro-batch: what each block keeps, one
-/// set
-/// of working buffers for all blocks, and one chunk of logits. What a block computes again, it computes into the
-/// working
-/// set, so that its code does not know its policy.
+/// Every buffer that [LlamaEngine] computes in, allocated once for the largest micro-batch: what each block
+/// keeps, one set of working buffers for all blocks, and one chunk of logits. What a block computes again,
+/// it computes into the working set, so that its code does not know its policy.
 ///
 /// T tokens, C hidden, Q = H * D, R = K * D, F ffn, V vocabulary.
 final class EngineBuffers implements AutoCloseable {

@@ -6,9 +6,8 @@ import java.util.Optional;
 import org.bytedeco.pytorch.Tensor;
 import org.sftnative.tensor.Scopes;
 
-/// Views of the flat buffers as [LlamaEngine] reads them: q, k and v as one matrix, gate and up as one. The d-prefixed
-/// are
-/// gradients. A view keeps its buffer alive: close it.
+/// Views of the flat buffers as [LlamaEngine] reads them: q, k and v as one matrix, gate and up as one. The
+/// d-prefixed are gradients. A view keeps its buffer alive: close it.
 final class FusedWeights implements AutoCloseable {
     /// One block. Q query width, R kv width, C hidden, F ffn.
     record Block(

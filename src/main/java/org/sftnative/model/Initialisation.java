@@ -7,9 +7,8 @@ import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch;
 
-/// Fresh weights as transformers makes them: matrices and embeddings normal with the config's standard deviation, norms
-/// one,
-/// biases zero. The same seed gives the same weights on the same device.
+/// Fresh weights as transformers makes them: matrices and embeddings normal with the config's standard
+/// deviation, norms one, biases zero. The same seed gives the same weights on the same device.
 public final class Initialisation {
     private Initialisation() {}
 

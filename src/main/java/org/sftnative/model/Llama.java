@@ -15,9 +15,8 @@ import org.sftnative.tensor.Autocast;
 import org.sftnative.tensor.Scopes;
 import org.sftnative.tensor.Tensors;
 
-/// The reference model: LLaMA in plain calls on libtorch autograd. What the tests measure everything else against, and
-/// what
-/// a researcher changes first.
+/// The reference model: LLaMA in plain calls on libtorch autograd. What the tests measure everything else
+/// against, and what a researcher changes first.
 ///
 /// T tokens, N label rows, C hidden size, H query heads, K kv heads, D head size, F ffn size, V vocabulary.
 public final class Llama implements CausalLm {
@@ -186,9 +185,8 @@ public final class Llama implements CausalLm {
         return linear(name + "down_proj", gate.mul(linear(name + "up_proj", x)));
     }
 
-    /// Root-mean-square norm over the last axis: y = x / sqrt(mean(x^2) + eps) * w, the mean in fp32, the product in
-    /// the
-    /// dtype of x, as transformers' LlamaRMSNorm does. Source: arXiv 1910.07467, eq. 4.
+    /// Root-mean-square norm over the last axis: y = x / sqrt(mean(x^2) + eps) * w, the mean in fp32, the
+    /// product in the dtype of x, as transformers' LlamaRMSNorm does. Source: arXiv 1910.07467, eq. 4.
     private Tensor norm(String weight, Tensor x) {
         Tensor wide = x.to(ScalarType.Float);
         Tensor mean = wide.mul(wide).mean(new long[] {-1}, true, new ScalarTypeOptional());

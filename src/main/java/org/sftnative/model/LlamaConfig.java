@@ -203,7 +203,7 @@ public record LlamaConfig(
                 case "default" -> new RopeScaling.Default();
                 case "linear" -> new RopeScaling.Linear(f.required("factor"));
                 case "dynamic" ->
-                    new RopeScaling.Dynamic(f.required("factor"), f.integer("original_max_position_embeddings", max));
+                    new RopeScaling.Dynamic(f.required("factor"), max); // transformers heeds no other maximum
                 case "llama3" ->
                     new RopeScaling.Llama3(
                             f.required("factor"),

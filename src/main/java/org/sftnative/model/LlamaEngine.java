@@ -20,13 +20,11 @@ import org.sftnative.tensor.Dtype;
 import org.sftnative.tensor.Scopes;
 import org.sftnative.tensor.Tensors;
 
-/// LLaMA with forward and backward written out over [Ops]: no autograd, no allocation beside the planned buffers and
-/// what
-/// attention returns. One matrix product for q, k, v and one for gate, up; gradients of weights are written by the
-/// first
-/// micro-batch of a step and added to inside the products of the others; the last block's output projection and MLP,
-/// the
-/// last norm and the head run on the rows that are wanted only.
+/// LLaMA with forward and backward written out over [Ops]: no autograd, no allocation beside the planned
+/// buffers and what attention returns. One matrix product for q, k, v and one for gate, up; gradients of
+/// weights are written by the first micro-batch of a step and added to inside the products of the others;
+/// the last block's output projection and MLP, the last norm and the head run on the rows that are wanted
+/// only.
 ///
 /// T tokens, N wanted rows, C hidden, H query heads, K kv heads, D head size, Q = H * D, R = K * D, F ffn, V
 /// vocabulary.

@@ -13,9 +13,8 @@ import org.sftnative.tensor.Tensors;
 
 /// The weights of a model in one flat buffer, and, once training wants them, their gradients in another of the same
 /// layout.
-/// Each weight is a view with its Hugging Face name: an autograd leaf whose `.grad` is the view into the gradient
-/// buffer,
-/// so that backward passes add up in place.
+/// Each weight is a view with its Hugging Face name: an autograd leaf whose `.grad` is the view into the
+/// gradient buffer, so that backward passes add up in place.
 public final class Parameters implements AutoCloseable {
     private final ParameterLayout layout;
     private final Dtype dtype;
@@ -67,9 +66,8 @@ public final class Parameters implements AutoCloseable {
         return gradients;
     }
 
-    /// Allocates the gradients, all zero, and makes every weight an autograd leaf that adds to them. Does nothing the
-    /// second
-    /// time.
+    /// Allocates the gradients, all zero, and makes every weight an autograd leaf that adds to them. Does
+    /// nothing the second time.
     public void enableGradients() {
         if (gradients != null) {
             return;

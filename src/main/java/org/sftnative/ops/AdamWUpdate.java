@@ -1,8 +1,7 @@
 package org.sftnative.ops;
 
-/// The numbers of one AdamW update (arXiv 1711.05101): m and v are moved towards the gradient and its square, the
-/// weight
-/// decays by lr * weightDecay and moves by lr * mHat / (sqrt(vHat) + epsilon).
+/// The numbers of one AdamW update (arXiv 1711.05101): m and v are moved towards the gradient and its
+/// square, the weight decays by lr * weightDecay and moves by lr * mHat / (sqrt(vHat) + epsilon).
 ///
 /// @param learningRate of this step
 /// @param beta1 decay of m

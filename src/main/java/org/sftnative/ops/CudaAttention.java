@@ -14,9 +14,8 @@ import org.sftnative.tensor.Aten;
 import org.sftnative.tensor.Scopes;
 
 /// Attention on CUDA, by shape. Documents of equal length, at least 512 tokens: cuDNN's dense kernel over strided views
-/// (1.4 to 1.9 times as fast as flash at 2,048 and 4,096 tokens on an H100, its plan cached by shape). Others: flash
-/// over
-/// cu_seqlens. Both know grouped kv heads; nothing is padded.
+/// (1.4 to 1.9 times as fast as flash at 2,048 and 4,096 tokens on an H100, its plan cached by shape).
+/// Others: flash over cu_seqlens. Both know grouped kv heads; nothing is padded.
 final class CudaAttention {
     private static final int DENSE_FROM = 512;
     private static final String FLASH = "aten::_flash_attention_forward";

@@ -35,9 +35,8 @@ public final class AdamWOptimizer implements AutoCloseable {
         return steps;
     }
 
-    /// One update of every weight, by the gradient scaled down to a norm: once, after all micro-batches. A gradient
-    /// that
-    /// is not finite updates nothing.
+    /// One update of every weight, by the gradient scaled down to a norm: once, after all micro-batches. A
+    /// gradient that is not finite updates nothing.
     ///
     /// @param maxNorm 0: no clipping
     /// @return the norm before clipping
@@ -54,9 +53,16 @@ public final class AdamWOptimizer implements AutoCloseable {
         }
     }
 
-    /// Everything besides the weights that the next step depends on, by name: what a checkpoint keeps. The tensors are
-    /// the
-    /// live ones: copy into them to restore, then [#restored].
+    /// The norm of the gradient; nothing is updated.
+    public double norm() {
+        try (PointerScope _ = new PointerScope();
+                NoGradGuard _ = new NoGradGuard()) {
+            return Tensors.floats(ops.clip(gradients, 0))[0];
+        }
+    }
+
+    /// Everything besides the weights that the next step depends on, by name: what a checkpoint keeps. The
+    /// tensors are the live ones: copy into them to restore, then [#restored].
     public SequencedMap<String, Tensor> state() {
         return state.tensors();
     }

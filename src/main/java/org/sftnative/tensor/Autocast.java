@@ -6,9 +6,9 @@ import org.bytedeco.pytorch.global.torch.DeviceType;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /// Mixed precision for the calls inside a try block, on this thread: matrix products run in bf16, as under
-/// `torch.autocast(device, torch.bfloat16)`. The weight cache is off: every weight is used once in a pass, and a weight
-/// cast
-/// without gradients (the first pass of a checkpointed block) must not be reused with them.
+/// `torch.autocast(device, torch.bfloat16)`. The weight cache is off: every weight is used once in a pass,
+/// and a weight cast without gradients (the first pass of a checkpointed block) must not be reused with
+/// them.
 public final class Autocast implements AutoCloseable {
     private final DeviceType type;
     private final boolean before;

@@ -4,15 +4,14 @@ import java.util.function.Supplier;
 import org.bytedeco.javacpp.Pointer;
 import org.bytedeco.javacpp.PointerScope;
 
-/// Lifetimes of native objects. The rule of this program: whatever is made inside a `PointerScope` dies with it, unless
-/// it is
-/// handed on by [#yield] (to the scope outside) or [#keep] (to an owner that closes it).
+/// Lifetimes of native objects. The rule of this program: whatever is made inside a `PointerScope` dies
+/// with it, unless it is handed on by [#yield] (to the scope outside) or [#keep] (to an owner that closes
+/// it).
 public final class Scopes {
     private Scopes() {}
 
-    /// Runs work in a scope of its own and hands its result to the scope outside: every temporary dies here, at once,
-    /// and not
-    /// at the end of the step.
+    /// Runs work in a scope of its own and hands its result to the scope outside: every temporary dies
+    /// here, at once, and not at the end of the step.
     public static <P extends Pointer> P yield(Supplier<P> work) {
         PointerScope outside = PointerScope.getInnerScope();
         try (PointerScope _ = new PointerScope()) {

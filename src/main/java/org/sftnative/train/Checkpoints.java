@@ -14,6 +14,7 @@ import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.SortedMap;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.bytedeco.javacpp.PointerScope;
@@ -35,10 +36,9 @@ import tools.jackson.databind.DeserializationFeature;
 import tools.jackson.databind.PropertyNamingStrategies;
 import tools.jackson.databind.json.JsonMapper;
 
-/// The checkpoints of a run, `checkpoint-N` in its output directory. Each is a model directory that can be used as it
-/// is, with
-/// the optimizer's state and the loop's beside the weights. It is written under another name and renamed once it is
-/// whole.
+/// The checkpoints of a run, `checkpoint-N` in its output directory. Each is a model directory that can be used as
+/// it is, with the optimizer's state and the loop's beside the weights. It is written under another name and
+/// renamed once it is whole.
 final class Checkpoints {
     private static final String STATE = "trainer_state.json";
     private static final String OPTIMIZER = "optimizer.safetensors";
@@ -55,6 +55,7 @@ final class Checkpoints {
     private final Path output;
     private final int limit;
     private final RunIdentity identity;
+    private final SortedMap<String, String> recipe;
 
     /// What a run must have in common with the one that it goes on from: another value of any of these would train
     /// other steps than the ones that were to come.
@@ -90,13 +91,26 @@ final class Checkpoints {
 
     /// The content of `trainer_state.json`; `global_step` and `epoch` are transformers' names.
     record Saved(
-            int formatVersion, double epoch, long globalStep, RunState state, RunIdentity run, long optimizerSteps) {}
+            int formatVersion,
+            double epoch,
+            long globalStep,
+            RunState state,
+            RunIdentity run,
+            SortedMap<String, String> recipe,
+            long optimizerSteps) {}
+
+    /// Where a run goes on.
+    ///
+    /// @param changed settings that may change on the way, and have: each with both values
+    record Restored(RunState state, String changed) {}
 
     /// @param limit checkpoints kept; 0: all
-    Checkpoints(Path output, int limit, RunIdentity identity) {
+    /// @param recipe settings that a resumed run may change, but not unsaid
+    Checkpoints(Path output, int limit, RunIdentity identity, SortedMap<String, String> recipe) {
         this.output = output;
         this.limit = limit;
         this.identity = identity;
+        this.recipe = recipe;
     }
 
     /// Writes a model directory.
@@ -118,7 +132,7 @@ final class Checkpoints {
             model.save(temporary);
             SafetensorsWriter.write(
                     temporary.resolve(OPTIMIZER), SafetensorsWriter.PYTORCH, optimizerSources(optimizer));
-            Saved saved = new Saved(VERSION, epoch, state.step(), state, identity, optimizer.steps());
+            Saved saved = new Saved(VERSION, epoch, state.step(), state, identity, recipe, optimizer.steps());
             AtomicFiles.writeText(
                     temporary.resolve(STATE),
                     JSON.writerWithDefaultPrettyPrinter().writeValueAsString(saved) + "\n");
@@ -184,7 +198,7 @@ final class Checkpoints {
     ///
     /// @return where the loop goes on
     /// @throws InputException if the checkpoint is of another run, naming both values
-    RunState restore(Path checkpoint, AdamWOptimizer optimizer) {
+    Restored restore(Path checkpoint, AdamWOptimizer optimizer) {
         Saved saved = read(checkpoint.resolve(STATE));
         String differences = saved.run.differences(identity);
         if (!differences.isEmpty()) {
@@ -197,7 +211,11 @@ final class Checkpoints {
             optimizer.state().forEach((name, tensor) -> restore(file, name, tensor));
         }
         optimizer.restored(saved.optimizerSteps);
-        return saved.state;
+        String changed = recipe.entrySet().stream()
+                .filter(e -> !e.getValue().equals(saved.recipe.get(e.getKey())))
+                .map(e -> e.getKey() + " " + saved.recipe.get(e.getKey()) + " -> " + e.getValue())
+                .collect(Collectors.joining(", "));
+        return new Restored(saved.state, changed);
     }
 
     private static Saved read(Path file) {

@@ -26,9 +26,8 @@ import org.sftnative.optim.AdamWOptimizer;
 import org.sftnative.tensor.Devices;
 import org.sftnative.tensor.Dtype;
 
-/// How a run computes: which engine and kernels, what is kept and what computed again, and how many tokens at a time.
-/// What
-/// settings leave open is decided here, each with its reason.
+/// How a run computes: which engine and kernels, what is kept and what computed again, and how many tokens
+/// at a time. What settings leave open is decided here, each with its reason.
 ///
 /// @param fused the engine with written-out passes, else the reference model
 /// @param ops the mathematics that is no matrix product

@@ -10,9 +10,8 @@ import org.sftnative.model.LossFunction;
 import org.sftnative.model.PackedBatch;
 import org.sftnative.tensor.Tensors;
 
-/// Scores rows: the summed loss over all label tokens, divided by their number. Independent of how the rows are
-/// batched; no
-/// logits are kept.
+/// Scores rows: the summed loss over all label tokens, divided by their number. Independent of how the rows
+/// are batched; no logits are kept.
 ///
 /// @param batches rows to score, in micro-batches
 public record Evaluator(List<MicroBatch> batches) {

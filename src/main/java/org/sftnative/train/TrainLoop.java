@@ -94,17 +94,19 @@ public final class TrainLoop {
             // 2. gradients add up over micro-batches; each loss is divided by the whole step's label tokens
             double lossSum = forwardBackward(step);
 
-            // 3. clip once, on the whole gradient, and update; a gradient that is not finite updates nothing
-            double gradNorm = optimizer.step(learningRate, settings.maxGradNorm());
-            boolean finite = Double.isFinite(gradNorm);
+            // 3. clip once, on the whole gradient, and update; a loss or gradient that is not finite updates nothing
+            double gradNorm =
+                    Double.isFinite(lossSum) ? optimizer.step(learningRate, settings.maxGradNorm()) : optimizer.norm();
+            boolean finite = Double.isFinite(lossSum) && Double.isFinite(gradNorm);
             state = state.plus(step.tokens(), step.labelTokens(), lossSum, finite);
-            if (!finite) {
-                skipped(state, lossSum, gradNorm);
-            }
 
             // 4. tell
-            boolean log = state.step() % settings.loggingSteps() == 0 || state.step() == totalSteps;
+            boolean lost = state.skipped() >= MAX_SKIPPED;
+            boolean log = state.step() % settings.loggingSteps() == 0 || state.step() == totalSteps || lost;
             listener.on(stepDone(state, gradNorm, learningRate, System.nanoTime() - lastLog, log));
+            if (!finite) {
+                skipped(state, lossSum / step.labelTokens(), gradNorm);
+            }
             if (log) {
                 state = state.logged();
                 lastLog = System.nanoTime();
@@ -148,9 +150,9 @@ public final class TrainLoop {
                 model.parameters().device());
     }
 
-    private void skipped(RunState state, double lossSum, double gradNorm) {
-        String what = "step " + state.step() + ": loss " + lossSum + ", gradient norm " + gradNorm
-                + ", the update was skipped";
+    private void skipped(RunState state, double loss, double gradNorm) {
+        String what =
+                "step " + state.step() + ": loss " + loss + ", gradient norm " + gradNorm + ", the update was skipped";
         listener.on(new RunEvent.Warned(what));
         if (state.skipped() >= MAX_SKIPPED) {
             throw new DivergedException(what + "\n  that was the third in a row: the run has diverged"

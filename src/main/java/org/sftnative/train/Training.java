@@ -5,6 +5,9 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.SortedMap;
+import java.util.TreeMap;
+import java.util.stream.Collectors;
 import org.sftnative.InputException;
 import org.sftnative.config.DataSettings;
 import org.sftnative.config.ModelSettings;
@@ -77,10 +80,12 @@ public final class Training {
                                     settings.data().shuffle(),
                                     training.seed(),
                                     total,
-                                    loaded.precision()));
-                    RunState start = checkpoint
+                                    loaded.precision()),
+                            changeable(training, compute));
+                    Checkpoints.Restored restored = checkpoint
                             .map(path -> checkpoints.restore(path, optimizer))
-                            .orElse(RunState.START);
+                            .orElse(new Checkpoints.Restored(RunState.START, ""));
+                    RunState start = restored.state();
                     new OutputDirectory(training.outputDir()).create();
                     if (checkpoint.isEmpty()) {
                         checkpoints.startAnew();
@@ -89,8 +94,11 @@ public final class Training {
                     RunListener listener = new Listeners(listeners);
                     RunHooks hooks = new RunHooks(
                             loaded, model, loss, optimizer, checkpoints, plan, evaluator(data, microBatchTokens));
-                    listener.on(new RunEvent.Started(
-                            start.step(), total, summary(settings, compute, data, plan, checkpoint)));
+                    Map<String, String> summary = summary(settings, compute, data, plan, checkpoint);
+                    if (!restored.changed().isEmpty()) {
+                        summary.put("changed since", restored.changed());
+                    }
+                    listener.on(new RunEvent.Started(start.step(), total, summary));
                     TrainLoop loop = new TrainLoop(
                             model,
                             loss,
@@ -142,6 +150,20 @@ public final class Training {
         }
     }
 
+    /// What a resumed run may do otherwise than before, if it says so.
+    private static SortedMap<String, String> changeable(TrainingSettings t, ComputePlan compute) {
+        return new TreeMap<>(Map.of(
+                "learning_rate", "" + t.learningRate(),
+                "lr_scheduler_type", "" + t.lrSchedulerType(),
+                "weight_decay", "" + t.weightDecay(),
+                "adam_beta1", "" + t.adamBeta1(),
+                "adam_beta2", "" + t.adamBeta2(),
+                "adam_epsilon", "" + t.adamEpsilon(),
+                "max_grad_norm", "" + t.maxGradNorm(),
+                "engine", compute.fused() ? "fused" : "reference",
+                "micro_batch_tokens", "" + compute.microBatchTokens()));
+    }
+
     private static Optional<Evaluator> evaluator(TrainingData data, int microBatchTokens) {
         return data.eval().map(rows -> new Evaluator(StepPlan.evaluation(rows, microBatchTokens)));
     }
@@ -187,7 +209,7 @@ public final class Training {
     private static String rows(Dataset dataset) {
         Dataset.Report report = dataset.report();
         return report.rows() + " (" + report.tokens() + " tokens, " + report.labelTokens() + " trained, "
-                + report.truncated() + " cut off, " + report.dropped().size() + " dropped)";
+                + report.truncated() + " cut off, " + dropped(report) + ")";
     }
 
     /// Refuses an output directory that is in use, before anything is read or written.
@@ -203,5 +225,16 @@ public final class Training {
         directory.check(
                 training.overwriteOutputDir() || goesOn,
                 "go on with --resume latest, or replace what is there with --overwrite-output-dir");
+    }
+
+    /// How many rows were dropped, and which: the first five.
+    private static String dropped(Dataset.Report report) {
+        List<Dataset.Dropped> dropped = report.dropped();
+        String which = dropped.stream()
+                .limit(5)
+                .map(d -> d.file().getFileName() + " row " + d.row())
+                .collect(Collectors.joining(", "));
+        return dropped.size() + " dropped for want of a label"
+                + (dropped.isEmpty() ? "" : ": " + which + (dropped.size() > 5 ? ", ..." : ""));
     }
 }

@@ -15,6 +15,7 @@ import java.util.List;
 import java.util.Random;
 import java.util.Set;
 import java.util.stream.IntStream;
+import java.util.stream.LongStream;
 import org.junit.jupiter.api.Test;
 
 class StepPlanTest {
@@ -85,6 +86,17 @@ class StepPlanTest {
                 }
             }
         }
+    }
+
+    @Test
+    void everyEpochOfARunHasAnOrderOfItsOwn() {
+        List<Document> documents = documents(53, new Random(1), 2, 60);
+        StepPlan plan = new StepPlan(dataset(documents), 8, 100_000, 7, true);
+        long n = plan.stepsPerEpoch();
+        long same = LongStream.range(0, n)
+                .filter(s -> rows(plan.step(s)).equals(rows(plan.step(n + s))))
+                .count();
+        assertEquals(0, same, "steps with the same rows in both epochs");
     }
 
     /// Every document of the step is whole, and its targets are its labels shifted by one.

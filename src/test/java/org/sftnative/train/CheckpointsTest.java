@@ -9,6 +9,7 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Tensor;
@@ -61,7 +62,11 @@ class CheckpointsTest {
         try (PointerScope _ = new PointerScope();
                 AdamWOptimizer optimizer = optimizer()) {
             checkpoints().save(state, 0.5, optimizer, directory -> write(directory, "weights"));
-            assertEquals(state, checkpoints().restore(output.resolve("checkpoint-2"), optimizer));
+            assertEquals(
+                    state,
+                    checkpoints()
+                            .restore(output.resolve("checkpoint-2"), optimizer)
+                            .state());
         }
     }
 
@@ -75,7 +80,10 @@ class CheckpointsTest {
 
     private Checkpoints checkpoints() {
         return new Checkpoints(
-                output, 2, new Checkpoints.RunIdentity("20 (ab)", 8, true, 42, 10, PrecisionChoice.FP32));
+                output,
+                2,
+                new Checkpoints.RunIdentity("20 (ab)", 8, true, 42, 10, PrecisionChoice.FP32),
+                new TreeMap<>());
     }
 
     private static AdamWOptimizer optimizer() {

@@ -1,0 +1,66 @@
+package org.sftnative.generate;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.Test;
+
+/// Draws follow the distribution that temperature and top-p make of the logits.
+class SamplingTest {
+    /// Probabilities 0.5, 0.3, 0.15, 0.05 at temperature 1, in another order.
+    private static final float[] LOGITS = {
+        (float) Math.log(0.15), (float) Math.log(0.5), (float) Math.log(0.05), (float) Math.log(0.3)
+    };
+
+    private static final int DRAWS = 40_000;
+
+    @Test
+    void temperatureZeroTakesTheFirstOfTheLikeliest() {
+        assertEquals(1, Sampling.GREEDY.choose(LOGITS, 0));
+        assertEquals(0, Sampling.GREEDY.choose(new float[] {2, 2, 1}, 5));
+    }
+
+    @Test
+    void atTemperatureOneTokensComeAsOftenAsTheirProbability() {
+        assertShares(new Sampling(1, 1, 7), 0.15, 0.5, 0.05, 0.3);
+    }
+
+    @Test
+    void logitsAreDividedByTheTemperature() {
+        // squares of the probabilities, over their sum 0.365
+        assertShares(new Sampling(0.5, 1, 7), 0.0225 / 0.365, 0.25 / 0.365, 0.0025 / 0.365, 0.09 / 0.365);
+    }
+
+    @Test
+    void topPDrawsFromTheFewestTokensThatReachIt() {
+        assertShares(new Sampling(1, 0.7, 7), 0, 0.5 / 0.8, 0, 0.3 / 0.8);
+        assertShares(new Sampling(1, 0.5, 7), 0, 1, 0, 0);
+        assertShares(new Sampling(1, 0.81, 7), 0.15 / 0.95, 0.5 / 0.95, 0, 0.3 / 0.95);
+    }
+
+    @Test
+    void aDrawIsAFunctionOfSeedAndPosition() {
+        Sampling sampling = new Sampling(1, 0.9, 3);
+        int[] first =
+                IntStream.range(0, 200).map(k -> sampling.choose(LOGITS, k)).toArray();
+        for (int k = 199; k >= 0; k--) {
+            assertEquals(first[k], sampling.choose(LOGITS, k));
+        }
+        Sampling other = new Sampling(1, 0.9, 4);
+        assertTrue(IntStream.range(0, 200).anyMatch(k -> other.choose(LOGITS, k) != first[k]));
+    }
+
+    private static void assertShares(Sampling sampling, double... expected) {
+        int[] counts = new int[expected.length];
+        for (int k = 0; k < DRAWS; k++) {
+            counts[sampling.choose(LOGITS, k)]++;
+        }
+        for (int i = 0; i < expected.length; i++) {
+            double share = counts[i] / (double) DRAWS;
+            // five standard deviations of 40,000 draws
+            double allowed = 5 * Math.sqrt(expected[i] * (1 - expected[i]) / DRAWS);
+            assertEquals(expected[i], share, allowed, sampling + ", token " + i);
+        }
+    }
+}
