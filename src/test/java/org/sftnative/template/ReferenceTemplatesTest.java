@@ -18,7 +18,7 @@ import tools.jackson.databind.JsonNode;
 
 /// The templates of models that trl ships, read from an installed trl: Python is `SFT_PYTHON`, else
 /// `python3`. The fixture holds hashes alone.
-@Tag("reference")
+@Tag("trl")
 class ReferenceTemplatesTest {
     private static final String FIND = "import importlib.metadata as m, importlib.util as u, os;"
             + "print(m.version('trl')); print(os.path.dirname(u.find_spec('trl').origin))";
