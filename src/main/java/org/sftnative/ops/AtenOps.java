@@ -78,7 +78,9 @@ public final class AtenOps implements Ops {
 
     @Override
     public AttentionState attention(Tensor qkv, Heads heads, Documents documents, Tensor out) {
-        return DocumentAttention.forward(qkv, heads, documents, out);
+        return qkv.is_cuda()
+                ? CudaAttention.forward(qkv, heads, documents, out)
+                : DocumentAttention.forward(qkv, heads, documents, out);
     }
 
     @Override
@@ -91,7 +93,14 @@ public final class AtenOps implements Ops {
             Heads heads,
             Documents documents,
             Tensor dQkv) {
-        DocumentAttention.backward(dOut, qkv, out, state, heads, documents, dQkv);
+        if (qkv.is_cuda()) {
+            Scopes.run(() -> {
+                CudaAttention.Gradients g = CudaAttention.backward(dOut, qkv, out, state, heads, documents);
+                torch.cat_out(dQkv, new TensorVector(g.dq(), g.dk(), g.dv()), 1);
+            });
+        } else {
+            DocumentAttention.backward(dOut, qkv, out, state, heads, documents, dQkv);
+        }
         Scopes.run(() -> rotate(dQkv.narrow(1, 0, heads.query() + heads.kv()), angles, true));
     }
 
