@@ -29,11 +29,6 @@ public final class KvCache implements Attention, AutoCloseable {
         return length;
     }
 
-    /// Bytes of the cache.
-    public long bytes() {
-        return buffer.nbytes();
-    }
-
     @Override
     public Tensor attend(int layer, Tensor q, Tensor k, Tensor v) {
         long n = q.size(0);
