@@ -53,7 +53,7 @@ class TransformersStepsTest {
         Map<String, String> settings = settings(parity.settings(), engine);
         // fp32: measured 2e-6 and 1e-5; autocast: transformers' own runs differ by 1.4e-3 and 7.6e-3 among thread
         // counts
-        parity.assertEqualSteps(name + ", " + engine, settings, autocast ? 1e-2 : 1e-5, autocast ? 2e-2 : 5e-5);
+        parity.assertEqualSteps(name + ", " + engine, settings, autocast ? 1e-2 : 1e-5, autocast ? 1e-2 : 5e-5);
         double expected = parity.golden().path("final_loss").asDouble();
         assertEquals(expected, finalLoss(settings), autocast ? 1e-2 : 1e-5, name + ": loss of the final weights");
     }
