@@ -20,7 +20,8 @@ public record TrainingSettings(
         int gradientAccumulationSteps,
 
         @Setting(
-                doc = "tokens of a micro-batch, never splitting a row; 0: 4096 on a CPU, what fits on CUDA",
+                doc =
+                        "tokens of a micro-batch, never splitting a row; 0: 1024 on a CPU (reference engine 2048), what fits on CUDA",
                 value = "0")
         int microBatchTokens,
 

@@ -189,7 +189,7 @@ public final class Llama implements CausalLm {
     /// product in the dtype of x, as transformers' LlamaRMSNorm does. Source: arXiv 1910.07467, eq. 4.
     private Tensor norm(String weight, Tensor x) {
         Tensor wide = x.to(ScalarType.Float);
-        Tensor mean = wide.mul(wide).mean(new long[] {-1}, true, new ScalarTypeOptional());
+        Tensor mean = torch.square(wide).mean(new long[] {-1}, true, new ScalarTypeOptional());
         Tensor scaled = wide.mul(mean.add(new Scalar(config.rmsNormEps())).rsqrt());
         return weight(weight).mul(scaled.to(x.scalar_type()));
     }

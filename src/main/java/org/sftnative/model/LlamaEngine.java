@@ -31,7 +31,7 @@ import org.sftnative.tensor.Tensors;
 public final class LlamaEngine implements CausalLm {
     /// Elements of the logits that exist at one time: on a CPU what caches hold; on a card so many that the head's
     /// fp32 gradient is seldom read and written (with 64 rows of a vocabulary of 128k that was half the step).
-    private static final long CPU_CHUNK = 1L << 23;
+    private static final long CPU_CHUNK = 1L << 22;
 
     private static final long CUDA_CHUNK = 1L << 28;
 

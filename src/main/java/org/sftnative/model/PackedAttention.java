@@ -1,5 +1,6 @@
 package org.sftnative.model;
 
+import java.util.Arrays;
 import org.bytedeco.pytorch.DoubleOptional;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorOptional;
@@ -13,14 +14,22 @@ import org.sftnative.tensor.Scopes;
 record PackedAttention(int[] cuSeqlens) implements Attention {
     @Override
     public Tensor attend(int layer, Tensor q, Tensor k, Tensor v) {
-        Tensor[] out = new Tensor[cuSeqlens.length - 1];
-        for (int d = 0; d < out.length; d++) {
-            int start = cuSeqlens[d];
-            int length = cuSeqlens[d + 1] - start;
-            out[d] = Scopes.yield(
-                    () -> causal(q.narrow(0, start, length), k.narrow(0, start, length), v.narrow(0, start, length)));
+        int documents = cuSeqlens.length - 1;
+        if (documents == 1) {
+            return causal(q, k, v);
         }
-        return out.length == 1 ? out[0] : torch.cat(new TensorVector(out), 0);
+        // split, not narrow: autograd gathers the parts of a split in one pass, of narrows in one pass each
+        long[] lengths = new long[documents];
+        Arrays.setAll(lengths, d -> cuSeqlens[d + 1] - cuSeqlens[d]);
+        TensorVector queries = torch.split_with_sizes(q, lengths);
+        TensorVector keys = torch.split_with_sizes(k, lengths);
+        TensorVector values = torch.split_with_sizes(v, lengths);
+        TensorVector out = new TensorVector();
+        for (int d = 0; d < documents; d++) {
+            int document = d;
+            out.push_back(Scopes.yield(() -> causal(queries.get(document), keys.get(document), values.get(document))));
+        }
+        return torch.cat(out, 0);
     }
 
     /// One document: q (n, H, D), k and v (n, K, D) -> (n, H, D).

@@ -47,12 +47,16 @@ public final class AtenOps implements Ops {
     @Override
     public void rmsNormBackward(Tensor dy, Tensor x, Tensor weight, Tensor rstd, Tensor dx, Tensor dWeight) {
         Scopes.run(() -> {
+            // with g = dy: dw = sum over rows of g x rstd; dx = g w rstd - x rstd^3 mean(g w x)
             Tensor g = dy.to(ScalarType.Float);
-            Tensor normed = x.to(ScalarType.Float).mul(rstd);
-            dWeight.add_(g.mul(normed).sum(FIRST, false, new ScalarTypeOptional()));
-            Tensor scaled = g.mul(weight);
-            Tensor dot = scaled.mul(normed).mean(LAST, true, new ScalarTypeOptional());
-            dx.add_(scaled.sub_(normed.mul_(dot)).mul_(rstd));
+            Tensor wide = x.to(ScalarType.Float);
+            Tensor w = weight.to(ScalarType.Float);
+            Tensor product = g.mul(wide);
+            Tensor dot = torch.mv(product, w).div_(new Scalar((double) x.size(1)));
+            dWeight.add_(product.mul_(rstd).sum(FIRST, false, new ScalarTypeOptional())); // pairwise, unlike mv
+            Tensor shrink = torch.pow(rstd, new Scalar(3.0)).mul_(dot.unsqueeze(1));
+            Tensor scaled = torch.mul_out(product, g, w);
+            dx.add_(scaled.mul_(rstd).addcmul_(wide, shrink, new Scalar(-1.0)));
         });
     }
 
@@ -119,27 +123,30 @@ public final class AtenOps implements Ops {
             long f = act.size(1);
             Tensor gate = gateUp.narrow(1, 0, f);
             Tensor up = gateUp.narrow(1, f, f);
-            torch.silu_out(act, gate);
-            Tensor dSilu = dAct.mul(up);
-            Tensor dUp = dAct.mul(act);
-            act.mul_(up);
-            gate.copy_(torch.silu_backward(dSilu, gate));
-            up.copy_(dUp);
+            Tensor silu = torch.silu(gate);
+            torch.mul_out(act, silu, up);
+            silu.mul_(dAct); // now the gradient of up
+            torch.silu_backward_out(gate, dAct.mul_(up), gate);
+            up.copy_(silu);
         });
     }
 
     @Override
     public Tensor crossEntropy(Tensor logits, Tensor targets, double scale) {
         return Scopes.yield(() -> {
-            Tensor logProbabilities = torch.log_softmax(logits, 1, new ScalarTypeOptional(ScalarType.Float));
+            boolean wide = Tensors.is(logits, ScalarType.Float);
+            Tensor p = wide ? logits : logits.to(ScalarType.Float);
+            torch.log_softmax_out(
+                    p, p, 1, new ScalarTypeOptional()); // in place: a row is read whole before it is written
             Tensor column = targets.unsqueeze(1);
-            Tensor loss = logProbabilities.gather(1, column).sum().neg();
-            Tensor p = logProbabilities.exp_();
-            p.scatter_add_(
-                    1,
-                    column,
-                    torch.full(column.shape(), new Scalar(-1.0), Tensors.options(ScalarType.Float, logits.device())));
-            logits.copy_(p.mul_(new Scalar(scale)));
+            Tensor loss = p.gather(1, column).sum().neg();
+            p.exp_().mul_(new Scalar(scale));
+            Tensor minus =
+                    torch.full(column.shape(), new Scalar(-scale), Tensors.options(ScalarType.Float, logits.device()));
+            p.scatter_add_(1, column, minus);
+            if (!wide) {
+                logits.copy_(p);
+            }
             return loss;
         });
     }

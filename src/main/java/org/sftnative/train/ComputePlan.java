@@ -42,8 +42,12 @@ record ComputePlan(
         Moments moments,
         int microBatchTokens,
         SequencedMap<String, String> said) {
-    /// Tokens of a micro-batch on a CPU, where bigger ones gain nothing.
-    private static final int CPU_TOKENS = 4096;
+    /// Tokens of a micro-batch where memory does not decide. On a CPU, as measured: what one pass leaves in the
+    /// caches serves the next, while autograd also pays for each micro-batch.
+    private static final int CPU_TOKENS = 1024;
+
+    private static final int CPU_AUTOGRAD_TOKENS = 2048;
+    private static final int CUDA_TOKENS = 4096;
 
     /// Tokens beyond which matrix products gain nothing on a card.
     private static final int MOST_TOKENS = 16_384;
@@ -73,7 +77,9 @@ record ComputePlan(
                 "optimizer", masters(masters) + ", moments in " + moments.name().toLowerCase());
         int tokens = training.microBatchTokens() > 0
                 ? training.microBatchTokens()
-                : tokens(loaded.config(), masters, moments, recompute, kernels, device);
+                : kernels
+                        ? tokens(loaded.config(), masters, moments, recompute, device)
+                        : cuda ? CUDA_TOKENS : fused ? CPU_TOKENS : CPU_AUTOGRAD_TOKENS;
         said.put(
                 "micro_batch_tokens",
                 tokens + (training.microBatchTokens() > 0 ? "" : kernels ? " (fits)" : " (default)"));
@@ -161,7 +167,7 @@ record ComputePlan(
             return Moments.valueOf(training.moments().name());
         }
         for (Moments moments : Moments.values()) {
-            if (!kernels || tokens(config, masters, moments, recompute, true, device) >= FEWEST_TOKENS) {
+            if (!kernels || tokens(config, masters, moments, recompute, device) >= FEWEST_TOKENS) {
                 return moments;
             }
         }
@@ -170,10 +176,7 @@ record ComputePlan(
 
     /// Tokens that fit beside weights, gradients and optimizer, in steps of 256.
     private static int tokens(
-            LlamaConfig config, Masters masters, Moments moments, Recompute recompute, boolean kernels, Device device) {
-        if (!kernels) {
-            return CPU_TOKENS;
-        }
+            LlamaConfig config, Masters masters, Moments moments, Recompute recompute, Device device) {
         long parameters = ParameterLayout.of(config).numel();
         double perWeight = 4 + (masters == Masters.SPLIT ? 2 : 0) + bytes(moments);
         double headGradient = 4.0 * config.vocabSize() * config.hiddenSize();
