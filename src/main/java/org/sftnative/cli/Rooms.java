@@ -6,7 +6,6 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.HashSet;
 import java.util.List;
-import java.util.Optional;
 import java.util.Set;
 import java.util.function.Consumer;
 import org.sftnative.InputException;
@@ -48,15 +47,10 @@ final class Rooms implements Work {
     @Override
     public Score eval(EvalSettings settings) {
         try (LoadedModel loaded = LoadedModel.open(settings.model())) {
-            DataSettings data = new DataSettings(
-                    settings.evalFile(),
-                    Optional.empty(),
-                    0,
-                    settings.maxLength(),
-                    settings.trainOnPrompt(),
-                    settings.appendEos(),
-                    false);
-            Dataset rows = TrainingData.load(data, loaded.tokenizer()).train();
+            DataSettings data =
+                    DataSettings.of(settings.evalFile().toArray(Path[]::new)).unshuffled();
+            Dataset rows = TrainingData.load(data, settings.rows(), settings.encoding(), loaded.tokenizer())
+                    .train();
             rows.checkVocabulary(loaded.config().vocabSize());
             int tokens = settings.microBatchTokens() > 0 ? settings.microBatchTokens() : DEFAULT_MICRO_BATCH_TOKENS;
             try (Parameters weights = loaded.weights()) {

@@ -3,6 +3,7 @@ package org.sftnative.data;
 import java.util.Arrays;
 import java.util.Optional;
 import org.sftnative.InputException;
+import org.sftnative.config.EncodingSettings;
 
 /// Examples to documents.
 ///
@@ -19,7 +20,11 @@ public final class Encoder {
 
     /// @param maxLength most tokens of a document
     /// @throws InputException if an EOS is to be appended and the model has none
-    public Encoder(Tokenizer tokenizer, int maxLength, boolean trainOnPrompt, boolean appendEos) {
+    public Encoder(Tokenizer tokenizer, EncodingSettings settings) {
+        this(tokenizer, settings.maxLength(), settings.trainOnPrompt(), settings.appendEos());
+    }
+
+    Encoder(Tokenizer tokenizer, int maxLength, boolean trainOnPrompt, boolean appendEos) {
         if (appendEos && tokenizer.eosId().isEmpty()) {
             throw new InputException("the tokenizer names no end-of-sequence token"
                     + "\n  set eos_token in tokenizer_config.json, or append none: --no-append-eos");
@@ -36,6 +41,13 @@ public final class Encoder {
 
     /// @param row the row's number in its file
     public Encoded encode(int row, Example example) {
+        return switch (example) {
+            case Example.Completion completion -> completion(row, completion);
+            case Example.PlainText _, Example.Conversation _ -> throw new UnsupportedOperationException();
+        };
+    }
+
+    private Encoded completion(int row, Example.Completion example) {
         int[] given = trainOnPrompt ? new int[0] : tokenizer.encodeRow(example.prompt(), true, false);
         int[] learned = trainOnPrompt
                 ? tokenizer.encodeRow(example.prompt() + example.response(), true, true)

@@ -17,7 +17,7 @@ public sealed interface RowFormat {
         public Example example(Row row) {
             String prompt = prompt(
                     row.text("instruction", NEEDS), row.find("input", NEEDS).orElse(""));
-            return new Example(prompt, row.text("output", NEEDS));
+            return new Example.Completion(prompt, row.text("output", NEEDS));
         }
 
         /// The prompt of an instruction: what a model trained on such rows is asked.

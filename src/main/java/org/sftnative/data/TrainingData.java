@@ -11,6 +11,8 @@ import java.util.Optional;
 import java.util.stream.Collectors;
 import org.sftnative.InputException;
 import org.sftnative.config.DataSettings;
+import org.sftnative.config.EncodingSettings;
+import org.sftnative.config.RowSettings;
 
 /// The rows of a run: those it trains on and, if it evaluates, those it does not.
 public record TrainingData(Dataset train, Optional<Dataset> eval) {
@@ -23,14 +25,15 @@ public record TrainingData(Dataset train, Optional<Dataset> eval) {
     /// straddle, and a row stays where it is when others are added. The fraction is met only on average.
     ///
     /// @throws InputException if a file or a row is broken, a set has no rows, or none of its rows keeps a label
-    public static TrainingData load(DataSettings settings, Tokenizer tokenizer) {
+    public static TrainingData load(
+            DataSettings settings, RowSettings rows, EncodingSettings encoding, Tokenizer tokenizer) {
         boolean split = settings.evalFraction() > 0;
         if (split && settings.evalFile().isPresent()) {
             throw new InputException("both 'eval_file' and 'eval_fraction' are given\n  give one of them");
         }
-        Encoder encoder = new Encoder(tokenizer, settings.maxLength(), settings.trainOnPrompt(), settings.appendEos());
-        Collector train = new Collector("train_file", settings);
-        Collector eval = new Collector(split ? "eval_fraction" : "eval_file", settings);
+        Encoder encoder = new Encoder(tokenizer, encoding);
+        Collector train = new Collector("train_file", settings, encoding.maxLength());
+        Collector eval = new Collector(split ? "eval_fraction" : "eval_file", settings, encoding.maxLength());
         for (Path file : settings.trainFile()) {
             read(file, settings.evalFraction(), encoder, train, eval);
         }
@@ -77,10 +80,16 @@ public record TrainingData(Dataset train, Optional<Dataset> eval) {
     static double position(Example example) {
         try {
             MessageDigest sha = MessageDigest.getInstance("SHA-256");
-            byte[] prompt = example.prompt().getBytes(StandardCharsets.UTF_8);
-            sha.update(ByteBuffer.allocate(4).putInt(prompt.length).array()); // else text could change sides
-            sha.update(prompt);
-            sha.update(example.response().getBytes(StandardCharsets.UTF_8));
+            List<String> parts = switch (example) {
+                case Example.Completion(String prompt, String response) -> List.of(prompt, response);
+                case Example.PlainText(String text) -> List.of(text);
+                case Example.Conversation(var messages, var tools) -> List.of(messages.toString(), tools.toString());
+            };
+            for (String part : parts) {
+                byte[] bytes = part.getBytes(StandardCharsets.UTF_8);
+                sha.update(ByteBuffer.allocate(4).putInt(bytes.length).array()); // else text could change sides
+                sha.update(bytes);
+            }
             return (ByteBuffer.wrap(sha.digest()).getLong() >>> 11) * 0x1.0p-53;
         } catch (NoSuchAlgorithmException e) {
             throw new IllegalStateException("every Java has SHA-256", e);
@@ -90,6 +99,7 @@ public record TrainingData(Dataset train, Optional<Dataset> eval) {
     private static final class Collector {
         private final String setting;
         private final DataSettings settings;
+        private final int maxLength;
         private final List<Document> documents = new ArrayList<>();
         private final List<Dataset.Source> sources = new ArrayList<>();
         private final List<Dataset.Dropped> dropped = new ArrayList<>();
@@ -98,7 +108,8 @@ public record TrainingData(Dataset train, Optional<Dataset> eval) {
         private long labelTokens;
         private int truncated;
 
-        Collector(String setting, DataSettings settings) {
+        Collector(String setting, DataSettings settings, int maxLength) {
+            this.maxLength = maxLength;
             this.setting = setting;
             this.settings = settings;
         }
@@ -134,7 +145,7 @@ public record TrainingData(Dataset train, Optional<Dataset> eval) {
                                 + ", row " + first.row() + " on"
                                 + "\n  "
                                 + (truncated > 0
-                                        ? "their prompts fill max_length " + settings.maxLength() + ": raise it"
+                                        ? "their prompts fill max_length " + maxLength + ": raise it"
                                         : "their responses are empty"));
             }
             return new Dataset(documents, sources, new Dataset.Report(rows, tokens, labelTokens, truncated, dropped));

@@ -9,7 +9,7 @@ import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
 import org.sftnative.InputException;
-import org.sftnative.config.DataSettings;
+import org.sftnative.config.EncodingSettings;
 import org.sftnative.config.ModelSettings;
 import org.sftnative.config.RunSettings;
 import org.sftnative.config.TrainingSettings;
@@ -52,7 +52,8 @@ public final class Training {
                 training.resumeFromCheckpoint().map(resume -> Checkpoints.find(training.outputDir(), resume));
         ModelSettings modelSettings = settings.model();
         try (LoadedModel loaded = LoadedModel.open(modelSettings)) {
-            TrainingData data = TrainingData.load(settings.data(), loaded.tokenizer());
+            TrainingData data =
+                    TrainingData.load(settings.data(), settings.rows(), settings.encoding(), loaded.tokenizer());
             data.train().checkVocabulary(loaded.config().vocabSize());
             data.eval().ifPresent(eval -> eval.checkVocabulary(loaded.config().vocabSize()));
             ComputePlan compute = ComputePlan.of(training, loaded);
@@ -192,7 +193,7 @@ public final class Training {
         summary.putAll(compute.said());
         summary.put("train rows", rows(data.train()));
         data.eval().ifPresent(eval -> summary.put("eval rows", rows(eval)));
-        summary.put("loss on", lossOn(settings.data()));
+        summary.put("loss on", lossOn(settings.encoding()));
         summary.put(
                 "step",
                 training.rowsPerStep() + " rows (" + training.perDeviceTrainBatchSize() + " x "
@@ -201,7 +202,7 @@ public final class Training {
         return summary;
     }
 
-    private static String lossOn(DataSettings data) {
+    private static String lossOn(EncodingSettings data) {
         return (data.trainOnPrompt() ? "every token" : "responses")
                 + (data.appendEos() ? " and their EOS" : ", no EOS");
     }

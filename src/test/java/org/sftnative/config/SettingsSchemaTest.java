@@ -26,7 +26,7 @@ class SettingsSchemaTest {
         assertEquals(Path.of("m"), settings.model().modelNameOrPath());
         assertEquals(
                 List.of(Path.of("a.json"), Path.of("b.json")), settings.data().trainFile());
-        assertEquals(512, settings.data().maxLength());
+        assertEquals(512, settings.encoding().maxLength());
         assertEquals(Optional.empty(), settings.data().evalFile());
         TrainingSettings training = settings.training();
         assertEquals(2e-5, training.learningRate());

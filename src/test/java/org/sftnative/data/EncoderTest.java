@@ -41,7 +41,7 @@ class EncoderTest {
         int dropped = 0;
         int cut = 0;
         for (JsonNode row : golden.path("rows")) {
-            Example example = example(row.path("row"));
+            Example.Completion example = example(row.path("row"));
             var encoded = completion.encode(7, example);
             cut += encoded.truncated() ? 1 : 0;
             if (Arrays.stream(ints(row.path("completion").path("labels"))).allMatch(l -> l == Document.IGNORED)) {
@@ -65,7 +65,7 @@ class EncoderTest {
     void eosIsTrainedUpToExactlyTheMaximumLength() {
         Tokenizer tokenizer = tokenizer("bytelevel");
         int eos = tokenizer.eosId().getAsInt();
-        Example example = new Example("Q: ", "the rain");
+        Example.Completion example = new Example.Completion("Q: ", "the rain");
         int whole = length(tokenizer, example, 512);
         for (int maxLength : new int[] {whole + 1, whole}) {
             var encoded = new Encoder(tokenizer, maxLength, false, true).encode(1, example);
@@ -87,7 +87,7 @@ class EncoderTest {
             Tokenizer tokenizer = tokenizer(kind);
             String response = "天空🙂 is </s> <|im_end|> blue";
             Document document = new Encoder(tokenizer, 512, false, true)
-                    .encode(1, new Example("The sky", response))
+                    .encode(1, new Example.Completion("The sky", response))
                     .document()
                     .orElseThrow();
             int[] trained = Arrays.stream(document.labels())
@@ -101,7 +101,7 @@ class EncoderTest {
     @Test
     void promptAndResponseDoNotMergeAcrossTheirBoundary() {
         Tokenizer tokenizer = tokenizer("bytelevel");
-        Example example = new Example("the r", "ain");
+        Example.Completion example = new Example.Completion("the r", "ain");
         Document apart = new Encoder(tokenizer, 64, false, true)
                 .encode(1, example)
                 .document()
@@ -117,7 +117,7 @@ class EncoderTest {
 
     @Test
     void labelsDoNotDependOnWhichTokenPads() throws IOException {
-        Example example = new Example("Name <unk> and </s>: ", "red <unk> </s> green");
+        Example.Completion example = new Example.Completion("Name <unk> and </s>: ", "red <unk> </s> green");
         Document expected = new Encoder(tokenizer("bytelevel"), 64, false, true)
                 .encode(1, example)
                 .document()
@@ -138,7 +138,7 @@ class EncoderTest {
     @Test
     void aRowWhoseLabelsAreAllCutAwayIsNoDocument() {
         Tokenizer tokenizer = tokenizer("bytelevel");
-        Example example = new Example("the rain sings on the roof", "yes");
+        Example.Completion example = new Example.Completion("the rain sings on the roof", "yes");
         int prompt = tokenizer.encodeRow(example.prompt(), true, false).length;
         assertTrue(new Encoder(tokenizer, prompt, false, true)
                 .encode(1, example)
@@ -152,7 +152,7 @@ class EncoderTest {
                         .orElseThrow()
                         .labelTokens());
         assertTrue(new Encoder(tokenizer, 64, false, false)
-                .encode(1, new Example("the rain", ""))
+                .encode(1, new Example.Completion("the rain", ""))
                 .document()
                 .isEmpty());
     }
@@ -163,7 +163,7 @@ class EncoderTest {
         int eos = tokenizer.eosId().getAsInt();
         for (boolean trainOnPrompt : new boolean[] {false, true}) {
             int[] ids = new Encoder(tokenizer, 64, trainOnPrompt, true)
-                    .encode(1, new Example("the sky ", "is blue"))
+                    .encode(1, new Example.Completion("the sky ", "is blue"))
                     .document()
                     .orElseThrow()
                     .inputIds();
@@ -177,7 +177,7 @@ class EncoderTest {
         Tokenizer tokenizer = Tokenizer.load(
                 edited(directory, "bytelevel", "tokenizer_config.json", json -> json.remove("eos_token")));
         refused(() -> new Encoder(tokenizer, 64, false, true), "end-of-sequence", "--no-append-eos");
-        assertEquals(3, length(new Encoder(tokenizer, 64, false, false), new Example("a", "b")));
+        assertEquals(3, length(new Encoder(tokenizer, 64, false, false), new Example.Completion("a", "b")));
     }
 
     private static int length(Tokenizer tokenizer, Example example, int maxLength) {

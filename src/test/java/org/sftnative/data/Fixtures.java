@@ -4,10 +4,8 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Optional;
 import org.junit.jupiter.api.Assertions;
 import org.sftnative.InputException;
-import org.sftnative.config.DataSettings;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
@@ -53,12 +51,8 @@ final class Fixtures {
         void apply(ObjectNode json);
     }
 
-    static Example example(JsonNode row) {
-        return new RowFormat.Alpaca().example(new Row(Path.of("rows.json"), 1, (ObjectNode) row));
-    }
-
-    static DataSettings settings(Path file, int maxLength) {
-        return new DataSettings(List.of(file), Optional.empty(), 0, maxLength, false, true, true);
+    static Example.Completion example(JsonNode row) {
+        return (Example.Completion) new RowFormat.Alpaca().example(new Row(Path.of("rows.json"), 1, (ObjectNode) row));
     }
 
     static Document document(int row, int length) {

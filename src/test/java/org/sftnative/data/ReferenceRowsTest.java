@@ -14,6 +14,10 @@ import java.util.zip.CRC32;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.sftnative.config.DataSettings;
+import org.sftnative.config.EncodingSettings;
+import org.sftnative.config.OverlongChoice;
+import org.sftnative.config.RowSettings;
+import org.sftnative.config.TrainOn;
 import tools.jackson.databind.JsonNode;
 
 /// Every row of the reference data, id for id as the reference program encodes it. Goldens: scripts/golden/row_ids.py.
@@ -32,9 +36,11 @@ class ReferenceRowsTest {
             for (String file : List.of("alpaca_en_demo.json", "alpaca_zh_demo.json")) {
                 for (String mode : List.of("completion", "full")) {
                     boolean full = mode.equals("full");
-                    var settings = new DataSettings(
-                            List.of(SHARED.resolve("data").resolve(file)), Optional.empty(), 0, 512, full, !full, true);
-                    Dataset dataset = TrainingData.load(settings, tokenizer).train();
+                    var settings = DataSettings.of(SHARED.resolve("data").resolve(file));
+                    var encoding = new EncodingSettings(
+                            512, OverlongChoice.TRUNCATE, Optional.empty(), TrainOn.ASSISTANT, full, !full);
+                    Dataset dataset = TrainingData.load(settings, RowSettings.DEFAULT, encoding, tokenizer)
+                            .train();
                     JsonNode expected = golden.path(kind + " " + file + " " + mode);
                     assertEquals(
                             expected.path("rows").intValue(), dataset.report().rows());

@@ -121,10 +121,12 @@ class RowsTest {
     @Test
     void theInputSectionStaysWhenEmpty() {
         String empty = "### Instruction:\n{input}\n\n### Input:\n\n\n### Response:\n";
-        assertEquals(new Example(empty, "b"), alpaca("{\"instruction\":\"{input}\",\"output\":\"b\"}"));
-        assertEquals(new Example(empty, "b"), alpaca("{\"instruction\":\"{input}\",\"input\":null,\"output\":\"b\"}"));
+        assertEquals(new Example.Completion(empty, "b"), alpaca("{\"instruction\":\"{input}\",\"output\":\"b\"}"));
         assertEquals(
-                new Example("### Instruction:\na\n\n### Input:\nc\n\n### Response:\n", ""),
+                new Example.Completion(empty, "b"),
+                alpaca("{\"instruction\":\"{input}\",\"input\":null,\"output\":\"b\"}"));
+        assertEquals(
+                new Example.Completion("### Instruction:\na\n\n### Input:\nc\n\n### Response:\n", ""),
                 alpaca("{\"instruction\":\"a\",\"input\":\"c\",\"output\":\"\"}"));
     }
 

@@ -5,7 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.sftnative.data.Fixtures.document;
 import static org.sftnative.data.Fixtures.refused;
-import static org.sftnative.data.Fixtures.settings;
 import static org.sftnative.data.Fixtures.tokenizer;
 
 import java.io.IOException;
@@ -20,7 +19,11 @@ import java.util.Optional;
 import java.util.concurrent.ForkJoinPool;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.sftnative.config.CombineChoice;
 import org.sftnative.config.DataSettings;
+import org.sftnative.config.EncodingSettings;
+import org.sftnative.config.PackingChoice;
+import org.sftnative.config.RowSettings;
 
 class TrainingDataTest {
     private final Tokenizer tokenizer = tokenizer("bytelevel");
@@ -32,8 +35,7 @@ class TrainingDataTest {
     void rowsThatLoseEveryLabelAreDroppedByNumberAndCounted() throws IOException {
         Path file = rows("rows.jsonl", List.of("a", "the rain ".repeat(40), "b", "the sky ".repeat(40)));
         Path second = rows("second.jsonl", List.of("the river ".repeat(40), "c"));
-        var settings = new DataSettings(List.of(file, second), Optional.empty(), 0, 60, false, true, true);
-        Dataset train = TrainingData.load(settings, tokenizer).train();
+        Dataset train = load(DataSettings.of(file, second), 60).train();
         assertEquals(
                 List.of(new Dataset.Dropped(file, 2), new Dataset.Dropped(file, 4), new Dataset.Dropped(second, 1)),
                 train.report().dropped());
@@ -54,10 +56,10 @@ class TrainingDataTest {
     @Test
     void losingEveryRowIsAnError() throws IOException {
         Path file = rows("rows.jsonl", List.of("a", "b"));
-        refused(() -> TrainingData.load(settings(file, 4), tokenizer), "all 2 rows", "row 1", "max_length 4");
+        refused(() -> load(DataSettings.of(file), 4), "all 2 rows", "row 1", "max_length 4");
         Path none = directory.resolve("none.json");
         Files.writeString(none, "[]");
-        refused(() -> TrainingData.load(settings(none, 64), tokenizer), "leaves no row");
+        refused(() -> load(DataSettings.of(none), 64), "leaves no row");
     }
 
     @Test
@@ -65,7 +67,7 @@ class TrainingDataTest {
         Path file = directory.resolve("rows.jsonl");
         Files.writeString(file, "{\"instruction\":\"a\",\"output\":\"b\"}\n{\"instruction\":\"a\",\"answer\":\"b\"}\n");
         refused(
-                () -> TrainingData.load(settings(file, 64), tokenizer),
+                () -> load(DataSettings.of(file), 64),
                 file + ", row 2: 'output' is missing (keys: instruction, answer)");
     }
 
@@ -88,9 +90,7 @@ class TrainingDataTest {
 
     private List<Document> load(Path file, int workers) throws Exception {
         try (ForkJoinPool pool = new ForkJoinPool(workers)) {
-            return pool.submit(() -> TrainingData.load(settings(file, 512), tokenizer)
-                            .train()
-                            .documents())
+            return pool.submit(() -> load(DataSettings.of(file), 512).train().documents())
                     .get();
         }
     }
@@ -102,8 +102,7 @@ class TrainingDataTest {
             texts.add("text " + i % 400); // each three times
         }
         Path file = rows("rows.jsonl", texts);
-        var settings = new DataSettings(List.of(file), Optional.empty(), 0.25, 512, false, true, true);
-        TrainingData data = TrainingData.load(settings, tokenizer);
+        TrainingData data = load(DataSettings.of(file).withEvalFraction(0.25), 512);
         Map<String, String> sides = new HashMap<>();
         int rows = 0;
         for (Dataset side : List.of(data.train(), data.eval().orElseThrow())) {
@@ -122,31 +121,35 @@ class TrainingDataTest {
 
     @Test
     void aRowStaysOnItsSideWhenOthersAreAdded() {
-        Example example = new Example("ab", "c");
-        assertEquals(TrainingData.position(example), TrainingData.position(new Example("ab", "c")));
-        assertTrue(TrainingData.position(example) != TrainingData.position(new Example("a", "bc")));
-        assertTrue(TrainingData.position(example) != TrainingData.position(new Example("ba", "c")));
-        assertTrue(TrainingData.position(example) != TrainingData.position(new Example("ab", "d")));
+        Example.Completion example = new Example.Completion("ab", "c");
+        assertEquals(TrainingData.position(example), TrainingData.position(new Example.Completion("ab", "c")));
+        assertTrue(TrainingData.position(example) != TrainingData.position(new Example.Completion("a", "bc")));
+        assertTrue(TrainingData.position(example) != TrainingData.position(new Example.Completion("ba", "c")));
+        assertTrue(TrainingData.position(example) != TrainingData.position(new Example.Completion("ab", "d")));
     }
 
     @Test
     void anEvaluationFileIsReadWhole() throws IOException {
         Path file = rows("rows.jsonl", List.of("a", "b"));
         Path eval = rows("eval.jsonl", List.of("c", "d", "e"));
-        TrainingData data = TrainingData.load(
-                new DataSettings(List.of(file), Optional.of(eval), 0, 512, false, true, true), tokenizer);
+        TrainingData data = load(DataSettings.of(file).withEval(eval), 512);
         assertEquals(2, data.train().documents().size());
         assertEquals(3, data.eval().orElseThrow().documents().size());
         assertEquals(eval + ", row 2", data.eval().orElseThrow().where(1));
         refused(
-                () -> TrainingData.load(
-                        new DataSettings(List.of(file), Optional.of(eval), 0.1, 512, false, true, true), tokenizer),
+                () -> new DataSettings(
+                        List.of(file),
+                        Optional.of(eval),
+                        0.1,
+                        List.of(),
+                        CombineChoice.CONCATENATE,
+                        false,
+                        true,
+                        PackingChoice.NONE,
+                        0),
                 "eval_file",
                 "eval_fraction");
-        refused(
-                () -> TrainingData.load(
-                        new DataSettings(List.of(file), Optional.empty(), 1e-9, 512, false, true, true), tokenizer),
-                "'eval_fraction' leaves no row");
+        refused(() -> load(DataSettings.of(file).withEvalFraction(1e-9), 512), "'eval_fraction' leaves no row");
     }
 
     @Test
@@ -160,7 +163,9 @@ class TrainingDataTest {
     void everyRowOfTheProjectTrainsItsOutputAndEosAlone() {
         Path file = Path.of("data/quickstart.jsonl");
         Tokenizer own = Tokenizer.load(Path.of("models/tokenizer"));
-        Dataset train = TrainingData.load(settings(file, 512), own).train();
+        Dataset train = TrainingData.load(
+                        DataSettings.of(file), RowSettings.DEFAULT, EncodingSettings.ofLength(512), own)
+                .train();
         List<Row> rows = new ArrayList<>();
         try (Rows all = Rows.open(file)) {
             all.forEachRemaining(rows::add);
@@ -192,5 +197,9 @@ class TrainingDataTest {
             lines.append("\"}\n");
         }
         return Files.writeString(directory.resolve(name), lines);
+    }
+
+    private TrainingData load(DataSettings data, int maxLength) {
+        return TrainingData.load(data, RowSettings.DEFAULT, EncodingSettings.ofLength(maxLength), tokenizer);
     }
 }

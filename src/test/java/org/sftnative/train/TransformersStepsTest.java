@@ -15,8 +15,12 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.sftnative.config.DataSettings;
+import org.sftnative.config.EncodingSettings;
 import org.sftnative.config.ModelSettings;
+import org.sftnative.config.OverlongChoice;
 import org.sftnative.config.PrecisionChoice;
+import org.sftnative.config.RowSettings;
+import org.sftnative.config.TrainOn;
 import org.sftnative.data.StepPlan;
 import org.sftnative.data.TrainingData;
 import org.sftnative.model.CrossEntropy;
@@ -88,9 +92,10 @@ class TransformersStepsTest {
         int maxLength = Integer.parseInt(settings.get("max_length"));
         try (LoadedModel loaded = LoadedModel.open(model);
                 Parameters weights = loaded.weights()) {
-            DataSettings data = new DataSettings(
-                    List.of(temp.resolve("rows.jsonl")), Optional.empty(), 0, maxLength, full, !full, false);
-            TrainingData rows = TrainingData.load(data, loaded.tokenizer());
+            DataSettings data = DataSettings.of(temp.resolve("rows.jsonl")).unshuffled();
+            EncodingSettings encoding = new EncodingSettings(
+                    maxLength, OverlongChoice.TRUNCATE, Optional.empty(), TrainOn.ASSISTANT, full, !full);
+            TrainingData rows = TrainingData.load(data, RowSettings.DEFAULT, encoding, loaded.tokenizer());
             return new Evaluator(StepPlan.evaluation(rows.train(), 4096))
                     .score(loaded.llama(weights), new CrossEntropy())
                     .loss();

@@ -1,0 +1,33 @@
+package org.sftnative.config;
+
+import java.util.Optional;
+
+/// What tokens and labels are made of a row.
+public record EncodingSettings(
+        @Setting(doc = "longest row in tokens", value = "512", aliases = "max_seq_length")
+        int maxLength,
+
+        @Setting(doc = "what becomes of longer rows", value = "truncate")
+        OverlongChoice overlong,
+
+        @Setting(doc = "a built-in chat template, or a Jinja file; default: the model's own for chat rows")
+        Optional<String> chatTemplate,
+
+        @Setting(doc = "which turns of a conversation are trained", value = "assistant")
+        TrainOn trainOn,
+
+        @Setting(doc = "train on the prompt too, the whole text encoded at once", value = "false")
+        boolean trainOnPrompt,
+
+        @Setting(doc = "append the end-of-sequence token to each response, and train it", value = "true")
+        boolean appendEos) {
+    public EncodingSettings {
+        Check.that(maxLength >= 2, "max_length", maxLength, "2 or more");
+    }
+
+    /// The defaults at a length.
+    public static EncodingSettings ofLength(int maxLength) {
+        return new EncodingSettings(
+                maxLength, OverlongChoice.TRUNCATE, Optional.empty(), TrainOn.ASSISTANT, false, true);
+    }
+}
