@@ -24,7 +24,9 @@ final class Commands {
                 .description("Supervised fine-tuning of LLaMA-family models.", "")
                 .synopsisSubcommandLabel("COMMAND")
                 .commandListHeading("%nCommands:%n")
-                .footer("", "Each command has its own --help. Exit status: 0 done, 1 failed, 2 the input is wrong.");
+                .footer(
+                        "",
+                        "Each command has its own --help. Exit status: 0 done, 1 failed, 2 the input is wrong, 3 stopped as asked.");
         common(root);
         OptionSpec config = OptionSpec.builder("--config")
                 .paramLabel("FILE")

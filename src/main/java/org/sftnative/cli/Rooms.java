@@ -33,6 +33,8 @@ import org.sftnative.model.Parameters;
 import org.sftnative.train.Evaluator;
 import org.sftnative.train.FreshModel;
 import org.sftnative.train.LoadedModel;
+import org.sftnative.train.Recipe;
+import org.sftnative.train.RunControl;
 import org.sftnative.train.Training;
 
 /// The work, done by the rooms.
@@ -40,8 +42,8 @@ final class Rooms implements Work {
     private static final int DEFAULT_MICRO_BATCH_TOKENS = 4096;
 
     @Override
-    public void train(RunSettings settings, List<RunListener> listeners) {
-        Training.run(settings, listeners);
+    public void train(RunSettings settings, List<RunListener> listeners, RunControl requests) {
+        Training.run(settings, Recipe.STANDARD, listeners, requests);
     }
 
     @Override

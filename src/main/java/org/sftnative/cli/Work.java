@@ -8,12 +8,15 @@ import org.sftnative.config.GenerateSettings;
 import org.sftnative.config.InitSettings;
 import org.sftnative.config.RunSettings;
 import org.sftnative.metrics.RunListener;
+import org.sftnative.train.RunControl;
 
 /// What the commands call: the command line parses and prints, the rooms behind this do the work. Every method may
 /// throw `InputException` for what the user got wrong; everything else is a failure of the program or the machine.
 public interface Work {
     /// Trains, telling the listeners; they stay open, whoever made them closes them.
-    void train(RunSettings settings, List<RunListener> listeners) throws Exception;
+    ///
+    /// @param requests asks the run to stop
+    void train(RunSettings settings, List<RunListener> listeners, RunControl requests) throws Exception;
 
     /// Scores rows.
     Score eval(EvalSettings settings) throws Exception;

@@ -18,6 +18,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.sftnative.cli.Program.Outcome;
+import org.sftnative.io.Manifest;
 
 /// What a stranger gets wrong ends in one screen that names it, status 2, and nothing written.
 class BadInputTest {
@@ -314,10 +315,12 @@ class BadInputTest {
             Path file = checkpoint.resolve("trainer_state.json");
             byte[] whole = Files.readAllBytes(file);
             Files.writeString(file, state);
+            Manifest.write(checkpoint, Map.of()); // whole, but of a program that went wrong
             Outcome outcome = Program.train(
                     run, rows, "--max-steps", "2", "--save-steps", "1", "--resume", checkpoint.toString());
             assertOneScreen(outcome, file.toString());
             Files.write(file, whole);
+            Manifest.write(checkpoint, Map.of());
         }
         // and whole again, it is resumed from
         Program.train(run, rows, "--max-steps", "2", "--save-steps", "1", "--resume", checkpoint.toString())

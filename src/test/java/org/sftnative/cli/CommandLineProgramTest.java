@@ -28,6 +28,7 @@ import org.sftnative.config.WeightDtype;
 import org.sftnative.metrics.RunEvent;
 import org.sftnative.metrics.RunListener;
 import org.sftnative.train.DivergedException;
+import org.sftnative.train.RunControl;
 
 class CommandLineProgramTest {
     @TempDir
@@ -100,7 +101,7 @@ class CommandLineProgramTest {
                 "train --max_steps 1.5 | setting 'max_steps' (--max-steps) is '1.5', must be a whole number of at most 2147483647",
                 "train --config none.yaml | settings file none.yaml does not exist",
                 "info | MODEL is missing / see sft-native info --help",
-                "eval --model m | a setting is missing / --eval-file: rows to score: a JSON array or JSON Lines",
+                "eval --model m | a setting is missing / --eval-file: rows to score: files, directories or globs",
             })
     void badInputExitsWithTwoAndSaysWhatToDo(String line, String text) {
         String message = text.replace(" / ", "\n  ");
@@ -286,7 +287,7 @@ class CommandLineProgramTest {
         }
 
         @Override
-        public void train(RunSettings settings, List<RunListener> listeners) {
+        public void train(RunSettings settings, List<RunListener> listeners, RunControl requests) {
             calls.add(settings);
             for (RunListener listener : listeners) {
                 listener.on(new RunEvent.Started(0, 1, Map.of("device", "cpu (no GPU)")));
