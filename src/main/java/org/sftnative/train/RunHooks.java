@@ -30,7 +30,7 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
     private final RunListener listener;
     private final ExecutorService writer = Executors.newSingleThreadExecutor(
             Thread.ofPlatform().name("checkpoint").daemon().factory());
-    private Optional<Snapshot> snapshot = Optional.empty();
+    private Optional<Snapshot> snapshot;
     private Optional<Future<RunEvent.Saved>> writing = Optional.empty();
     private Checkpoints.Best best;
     private RunEvent.Evaluated evaluated = new RunEvent.Evaluated(-1, 0, Double.NaN, 0, 0);
@@ -41,8 +41,9 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
     ///
     /// @param requests what is asked from outside
     /// @param output where it is asked
+    /// @param saves whether checkpoints are to come
     /// @param saveEveryNanos most time between two checkpoints; 0: no limit
-    record Control(RunControl requests, Path output, long saveEveryNanos) {}
+    record Control(RunControl requests, Path output, boolean saves, long saveEveryNanos) {}
 
     /// @param startStep where the run starts: 0, or the step of the checkpoint that it goes on from
     /// @param best of the run so far
@@ -67,6 +68,8 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
         this.evaluator = evaluator;
         this.control = control;
         this.listener = listener;
+        // taken now: what would have no room for it in an hour has none now
+        this.snapshot = control.saves() ? Optional.of(new Snapshot(model.parameters(), optimizer)) : Optional.empty();
         this.savedStep = startStep;
         this.best = best;
     }

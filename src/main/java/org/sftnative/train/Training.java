@@ -12,6 +12,7 @@ import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.NoGradGuard;
 import org.sftnative.InputException;
 import org.sftnative.config.EncodingSettings;
+import org.sftnative.config.IntervalStrategy;
 import org.sftnative.config.ModelSettings;
 import org.sftnative.config.RunSettings;
 import org.sftnative.config.TrainingSettings;
@@ -124,7 +125,11 @@ public final class Training {
                                     checkpoints,
                                     plan,
                                     evaluator(data, microBatchTokens),
-                                    new RunHooks.Control(requests, training.outputDir(), training.saveOnTimeNanos()),
+                                    new RunHooks.Control(
+                                            requests,
+                                            training.outputDir(),
+                                            training.saveStrategy() != IntervalStrategy.NO,
+                                            training.saveOnTimeNanos()),
                                     listener,
                                     start.step(),
                                     restored.best())) {
