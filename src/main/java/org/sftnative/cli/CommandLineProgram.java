@@ -118,6 +118,9 @@ public final class CommandLineProgram {
             case "info" ->
                 out.println(work.info(Path.of(Arguments.value(command.matchedPositionalValue(0, ""))))
                         .stripTrailing());
+            case "checkpoints" ->
+                work.checkpoints(Path.of(Arguments.value(command.matchedPositionalValue(0, ""))))
+                        .forEach(out::println);
             case "docs" -> out.print(docs());
             default -> throw new IllegalStateException(command.commandSpec().name());
         }

@@ -75,6 +75,17 @@ final class Commands {
                 .description("directory of the model")
                 .build());
         root.addSubcommand("info", info);
+        CommandSpec checkpoints =
+                command("checkpoints", "List and verify the checkpoints of a run.", "sft-native checkpoints out");
+        checkpoints.addPositional(PositionalParamSpec.builder()
+                .paramLabel("OUT")
+                .type(String.class)
+                .required(true)
+                .arity("1")
+                .index("0")
+                .description("output directory of a run")
+                .build());
+        root.addSubcommand("checkpoints", checkpoints);
         CommandSpec docs = command("docs", "Print docs/SETTINGS.md.", "sft-native docs > docs/SETTINGS.md");
         docs.usageMessage().hidden(true);
         root.addSubcommand("docs", docs);

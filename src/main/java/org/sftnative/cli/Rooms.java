@@ -30,6 +30,7 @@ import org.sftnative.model.LlamaConfig;
 import org.sftnative.model.MemoryEstimate;
 import org.sftnative.model.ParameterLayout;
 import org.sftnative.model.Parameters;
+import org.sftnative.train.Checkpoints;
 import org.sftnative.train.Evaluator;
 import org.sftnative.train.FreshModel;
 import org.sftnative.train.LoadedModel;
@@ -44,6 +45,11 @@ final class Rooms implements Work {
     @Override
     public void train(RunSettings settings, List<RunListener> listeners, RunControl requests) {
         Training.run(settings, Recipe.STANDARD, listeners, requests);
+    }
+
+    @Override
+    public List<String> checkpoints(Path output) {
+        return Checkpoints.described(output);
     }
 
     @Override

@@ -27,6 +27,9 @@ public interface Work {
     /// Makes a model with random weights; returns what it is in one line.
     String init(InitSettings settings) throws Exception;
 
+    /// The checkpoints of a run's output directory, verified: a line each.
+    List<String> checkpoints(Path output) throws Exception;
+
     /// What is known of a model directory, without loading its weights: lines of text.
     String info(Path model) throws Exception;
 

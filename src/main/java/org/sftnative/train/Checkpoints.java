@@ -13,6 +13,7 @@ import java.util.Arrays;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.SortedMap;
@@ -41,7 +42,7 @@ import tools.jackson.databind.json.JsonMapper;
 /// The checkpoints of a run, `checkpoint-N` in its output directory. Each is a model directory that can be used as
 /// it is, with the optimizer's state and the loop's beside the weights. It exists when its manifest does: it is written
 /// under another name, each file made durable, the manifest last, and renamed once it is whole.
-final class Checkpoints {
+public final class Checkpoints {
     /// What `--resume` without a directory means.
     static final String LATEST = "latest";
 
@@ -330,6 +331,28 @@ final class Checkpoints {
         return entries(output, "checkpoint-\\d{1,18}").stream()
                 .filter(p -> Files.isRegularFile(p.resolve(STATE)))
                 .sorted(Comparator.comparingLong(Checkpoints::step))
+                .toList();
+    }
+
+    /// A line for each checkpoint of a directory, oldest first: its step, and whether it is whole.
+    ///
+    /// @throws InputException if there is none
+    public static List<String> described(Path output) {
+        List<Path> all = list(output);
+        if (all.isEmpty()) {
+            throw new InputException(output + " has no checkpoint\n  give the --output-dir of a run");
+        }
+        return all.stream()
+                .map(checkpoint -> {
+                    Optional<String> fault = Manifest.fault(checkpoint);
+                    if (fault.isPresent()) {
+                        return checkpoint + "  DAMAGED: " + fault.get();
+                    }
+                    Saved saved = read(checkpoint.resolve(STATE));
+                    String best = saved.best.step() == saved.globalStep ? "  eval_loss " + saved.best.evalLoss() : "";
+                    return checkpoint + "  whole  step " + saved.globalStep + "  epoch "
+                            + String.format(Locale.ROOT, "%.2f", saved.epoch) + best;
+                })
                 .toList();
     }
 

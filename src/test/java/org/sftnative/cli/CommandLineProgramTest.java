@@ -315,6 +315,11 @@ class CommandLineProgramTest {
         }
 
         @Override
+        public List<String> checkpoints(Path output) {
+            return List.of("of " + output);
+        }
+
+        @Override
         public String info(Path model) throws Exception {
             switch (failure) {
                 case null -> {}

@@ -175,6 +175,18 @@ class SurviveTest {
     }
 
     @Test
+    void theCommandListsAndVerifies() throws Exception {
+        assertEquals(2, Program.run("checkpoints", dir.toString()).status());
+        Program.run(train(out)).succeeded();
+        Files.write(out.resolve("checkpoint-22/config.json"), new byte[3]);
+        assertEquals(
+                out + "/checkpoint-22  DAMAGED: config.json has 3 bytes, had "
+                        + Files.size(out.resolve("checkpoint-24/config.json")) + "\n" + out
+                        + "/checkpoint-24  whole  step 24  epoch 4.80\n",
+                Program.run("checkpoints", out.toString()).succeeded().out());
+    }
+
+    @Test
     void theBestCheckpointStaysAndIsTheModelInTheEnd() throws Exception {
         Path held = Program.rows(dir, 40, 46);
         // so hot that the evaluation loss rises before the end
