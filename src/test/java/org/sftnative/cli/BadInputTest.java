@@ -5,6 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -147,6 +149,19 @@ class BadInputTest {
         Files.delete(file);
         String missing = name.equals("model.safetensors") ? "holds no weights" : "has no " + name;
         refused(Program.train(model, out(), rows), missing);
+    }
+
+    @Test
+    void weightsThatAreNotFiniteAreNamed() throws IOException {
+        Path model = Program.copyOfBase(dir);
+        Path file = model.resolve("model.safetensors");
+        byte[] bytes = Files.readAllBytes(file);
+        int header = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).getInt();
+        boolean wide = new String(bytes, 8, header, StandardCharsets.UTF_8).contains("F32");
+        byte[] nan = wide ? new byte[] {0, 0, (byte) 0xC0, 0x7F} : new byte[] {(byte) 0xC0, 0x7F};
+        System.arraycopy(nan, 0, bytes, bytes.length - nan.length, nan.length);
+        Files.write(file, bytes);
+        refused(Program.train(model, out(), Program.rows(dir, 0, 4)), model + ": '", "weights that are not finite");
     }
 
     @Test
