@@ -34,10 +34,13 @@ public record TrainingData(Dataset train, Optional<Dataset> eval) {
         Encoder encoder = new Encoder(tokenizer, encoding);
         Collector train = new Collector("train_file", settings, encoding.maxLength());
         Collector eval = new Collector(split ? "eval_fraction" : "eval_file", settings, encoding.maxLength());
-        for (Path file : settings.trainFile()) {
-            read(file, settings.evalFraction(), encoder, train, eval);
+        BadRows bad = new BadRows(rows.maxBad());
+        for (Path file : RowFiles.resolve(settings.trainFile())) {
+            read(file, rows, bad, settings.evalFraction(), encoder, train, eval);
         }
-        settings.evalFile().ifPresent(file -> read(file, 1, encoder, train, eval));
+        for (Path file : RowFiles.resolve(settings.evalFile().stream().toList())) {
+            read(file, rows, bad, 1, encoder, train, eval);
+        }
         boolean evaluates = split || settings.evalFile().isPresent();
         return new TrainingData(train.dataset(), evaluates ? Optional.of(eval.dataset()) : Optional.empty());
     }
@@ -47,17 +50,22 @@ public record TrainingData(Dataset train, Optional<Dataset> eval) {
     private record Tokenised(Read read, Encoder.Encoded encoded) {}
 
     /// @param evalFraction 0: all rows train, 1: all evaluate
-    private static void read(Path file, double evalFraction, Encoder encoder, Collector train, Collector eval) {
+    private static void read(
+            Path file,
+            RowSettings settings,
+            BadRows bad,
+            double evalFraction,
+            Encoder encoder,
+            Collector train,
+            Collector eval) {
         train.open(file);
         eval.open(file);
-        RowFormat format = new RowFormat.Alpaca();
-        try (Rows rows = Rows.open(file)) {
+        try (ExampleSource rows = ExampleSource.open(file, settings, bad)) {
             while (rows.hasNext()) {
                 List<Read> piece = new ArrayList<>(PIECE);
                 while (rows.hasNext() && piece.size() < PIECE) {
-                    Row row = rows.next();
-                    Example example = format.example(row);
-                    piece.add(new Read(row.number(), position(example) < evalFraction, example));
+                    ExampleSource.Item item = rows.next();
+                    piece.add(new Read(item.row(), position(item.example()) < evalFraction, item.example()));
                 }
                 List<Tokenised> done = piece.parallelStream()
                         .map(read -> new Tokenised(read, encode(file, encoder, read)))
