@@ -7,6 +7,7 @@ import dev.hardwood.row.PqMap;
 import dev.hardwood.row.StructAccessor;
 import java.io.IOException;
 import java.math.BigDecimal;
+import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.Optional;
 import java.util.logging.Level;
@@ -37,7 +38,7 @@ final class ParquetRows implements RowReader {
         this.file = file;
         ParquetFileReader opened = null;
         try {
-            opened = ParquetFileReader.open(InputFile.of(file));
+            opened = ParquetFileReader.open(new Guarded(InputFile.of(file)));
             rows = opened.rowReader();
             reader = opened;
         } catch (RuntimeException | IOException e) {
@@ -116,5 +117,37 @@ final class ParquetRows implements RowReader {
     public void close() throws IOException {
         rows.close();
         reader.close();
+    }
+
+    /// The library, which scans a file in threads of its own, asks without end for the bytes behind a column where
+    /// a page claims more than its column has. It gets an error instead.
+    private record Guarded(InputFile file) implements InputFile {
+        @Override
+        public ByteBuffer readRange(long offset, int length) throws IOException {
+            if (length <= 0 || offset < 0 || offset + length > file.length()) {
+                throw new IOException("it has pages outside of their column");
+            }
+            return file.readRange(offset, length);
+        }
+
+        @Override
+        public void open() throws IOException {
+            file.open();
+        }
+
+        @Override
+        public long length() throws IOException {
+            return file.length();
+        }
+
+        @Override
+        public String name() {
+            return file.name();
+        }
+
+        @Override
+        public void close() throws IOException {
+            file.close();
+        }
     }
 }
