@@ -28,10 +28,12 @@ public final class ExampleSource implements Iterator<ExampleSource.Item>, AutoCl
     private final BadRows bad;
     private final Queue<Row> ahead = new ArrayDeque<>();
     private final Optional<RowFormat> format;
-    private final String detected;
+    private final String reason;
+    private final Path file;
     private Optional<Item> next = Optional.empty();
 
     private ExampleSource(Path file, Rows rows, RowSettings settings, BadRows bad) {
+        this.file = file;
         this.rows = rows;
         this.bad = bad;
         names = FieldNames.of(settings.field());
@@ -45,16 +47,16 @@ public final class ExampleSource implements Iterator<ExampleSource.Item>, AutoCl
             }
             Optional<Found> found = detect(file, ahead.stream().toList());
             format = found.map(Found::format);
-            detected = found.map(f -> file + ": format " + f.format().choice() + ", since row "
+            reason = found.map(f -> "format " + f.format().choice() + ", since row "
                             + f.row().number() + " has " + f.because())
-                    .orElse(file + ": no rows");
+                    .orElse("no rows");
         } else {
             RowFormat named = RowFormat.ALL.stream()
                     .filter(f -> f.choice() == settings.format())
                     .findFirst()
                     .orElseThrow();
             format = Optional.of(names.renamed(named));
-            detected = file + ": format " + settings.format() + ", as the settings say";
+            reason = "format " + settings.format() + ", as the settings say";
         }
         format.ifPresent(names::check);
     }
@@ -83,7 +85,12 @@ public final class ExampleSource implements Iterator<ExampleSource.Item>, AutoCl
 
     /// One sentence for the user: which format these rows have, and how that is known.
     public String detected() {
-        return detected;
+        return file + ": " + reason;
+    }
+
+    /// The same without the file's name.
+    String reason() {
+        return reason;
     }
 
     /// The format; empty if the file has no rows.

@@ -16,6 +16,7 @@ import tools.jackson.databind.node.ObjectNode;
 /// [#encodeRow], which never takes the text of a row for a special token.
 /// Never truncates, never pads. Safe for use by several threads.
 public final class Tokenizer {
+    private final Path directory;
     private final NativeTokenizer whole;
     private final NativeTokenizer plain;
     private final BitSet special;
@@ -28,6 +29,7 @@ public final class Tokenizer {
     private final OptionalInt padId;
 
     private Tokenizer(TokenizerJson json, Path file, OptionalInt bosId, OptionalInt eosId, OptionalInt padId) {
+        directory = file.toAbsolutePath().getParent();
         whole = new NativeTokenizer(json.whole(), file.toString());
         plain = new NativeTokenizer(json.withoutSpecial(), file.toString());
         special = json.special();
@@ -141,6 +143,11 @@ public final class Tokenizer {
     /// Text of token ids, as transformers' `tok.decode(ids, skip_special_tokens=skipSpecial)`.
     public String decode(int[] ids, boolean skipSpecial) {
         return whole.decode(ids, skipSpecial);
+    }
+
+    /// The model directory that it was read from.
+    Path directory() {
+        return directory;
     }
 
     /// The beginning-of-sequence token, if the model has one.

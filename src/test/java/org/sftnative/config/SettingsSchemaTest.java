@@ -103,7 +103,7 @@ class SettingsSchemaTest {
         InputException error =
                 assertThrows(InputException.class, () -> RUN.bind(RUN.resolve(List.of(flag("model", "m")))));
         assertEquals(
-                "2 settings are missing\n  --train-file: rows to train on: a JSON array or JSON Lines\n"
+                "2 settings are missing\n  --train-file: rows to train on: files, directories or globs\n"
                         + "  --output-dir: where the model, checkpoints and logs go",
                 error.getMessage());
     }
