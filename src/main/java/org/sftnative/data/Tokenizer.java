@@ -19,6 +19,7 @@ public final class Tokenizer {
     private final Path directory;
     private final NativeTokenizer whole;
     private final NativeTokenizer plain;
+    private final Optional<BlankPieces> pieces;
     private final BitSet special;
     private final int unknownId;
     private final int[] prefix;
@@ -32,6 +33,7 @@ public final class Tokenizer {
         directory = file.toAbsolutePath().getParent();
         whole = new NativeTokenizer(json.whole(), file.toString());
         plain = new NativeTokenizer(json.withoutSpecial(), file.toString());
+        pieces = json.splitsAtBlanks() ? Optional.of(new BlankPieces(whole)) : Optional.empty();
         special = json.special();
         unknownId = json.unknown().orElse(-1);
         vocabSize = json.vocabSize();
@@ -123,7 +125,7 @@ public final class Tokenizer {
     /// @param last whether what tokenizer.json adds after a text (nothing, in most models) comes after it
     /// @throws InputException if this tokenizer cannot write a special token's text in other tokens
     public int[] encodeRow(String text, boolean first, boolean last) {
-        int[] ids = whole.ids(text, false);
+        int[] ids = pieces.isPresent() ? pieces.get().ids(text) : whole.ids(text, false);
         if (Arrays.stream(ids).anyMatch(special::get)) {
             ids = plain.ids(text, false);
             if (Arrays.stream(ids).anyMatch(id -> special.get(id) && id != unknownId)) {
