@@ -100,7 +100,7 @@ class CommandLineProgramTest {
                 "train --max_steps 1.5 | setting 'max_steps' (--max-steps) is '1.5', must be a whole number of at most 2147483647",
                 "train --config none.yaml | settings file none.yaml does not exist",
                 "info | MODEL is missing / see sft-native info --help",
-                "eval --model m | a setting is missing / --eval-file: rows to score: a JSON array or JSON Lines",
+                "eval --model m | a setting is missing / --eval-file: rows to score: files, directories or globs",
             })
     void badInputExitsWithTwoAndSaysWhatToDo(String line, String text) {
         String message = text.replace(" / ", "\n  ");
