@@ -1,13 +1,10 @@
 package org.sftnative.data;
 
-import java.nio.ByteBuffer;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.Consumer;
 import java.util.stream.Collectors;
 import org.sftnative.InputException;
 import org.sftnative.config.DataSettings;
@@ -16,9 +13,6 @@ import org.sftnative.config.RowSettings;
 
 /// The rows of a run: those it trains on and, if it evaluates, those it does not.
 public record TrainingData(Dataset train, Optional<Dataset> eval) {
-    /// Rows are read in pieces of this many, so that text never fills the memory while all cores tokenise.
-    private static final int PIECE = 4096;
-
     /// Reads and tokenises. The result is the same for any number of cores.
     ///
     /// With `eval_fraction`, which side a row is on depends on its prompt and response alone: duplicates never
@@ -27,6 +21,18 @@ public record TrainingData(Dataset train, Optional<Dataset> eval) {
     /// @throws InputException if a file or a row is broken, a set has no rows, or none of its rows keeps a label
     public static TrainingData load(
             DataSettings settings, RowSettings rows, EncodingSettings encoding, Tokenizer tokenizer) {
+        return load(settings, rows, encoding, tokenizer, _ -> {});
+    }
+
+    /// Like the other `load`.
+    ///
+    /// @param say hears what a person should know, a line each: the files' formats, a cache that cannot be used
+    public static TrainingData load(
+            DataSettings settings,
+            RowSettings rows,
+            EncodingSettings encoding,
+            Tokenizer tokenizer,
+            Consumer<String> say) {
         boolean split = settings.evalFraction() > 0;
         if (split && settings.evalFile().isPresent()) {
             throw new InputException("both 'eval_file' and 'eval_fraction' are given\n  give one of them");
@@ -34,65 +40,25 @@ public record TrainingData(Dataset train, Optional<Dataset> eval) {
         Encoder encoder = new Encoder(tokenizer, encoding);
         Collector train = new Collector("train_file", settings, encoding.maxLength());
         Collector eval = new Collector(split ? "eval_fraction" : "eval_file", settings, encoding.maxLength());
-        for (Path file : settings.trainFile()) {
-            read(file, settings.evalFraction(), encoder, train, eval);
+        BadRows bad = new BadRows(rows.maxBad());
+        Tokenisation tokenisation = new Tokenisation(tokenizer, encoder, encoding, rows, say);
+        for (Path file : RowFiles.resolve(settings.trainFile())) {
+            read(file, tokenisation, bad, settings.evalFraction(), train, eval);
         }
-        settings.evalFile().ifPresent(file -> read(file, 1, encoder, train, eval));
+        for (Path file : RowFiles.resolve(settings.evalFile().stream().toList())) {
+            read(file, tokenisation, bad, 1, train, eval);
+        }
         boolean evaluates = split || settings.evalFile().isPresent();
         return new TrainingData(train.dataset(), evaluates ? Optional.of(eval.dataset()) : Optional.empty());
     }
 
-    private record Read(int row, boolean evaluated, Example example) {}
-
-    private record Tokenised(Read read, Encoder.Encoded encoded) {}
-
     /// @param evalFraction 0: all rows train, 1: all evaluate
-    private static void read(Path file, double evalFraction, Encoder encoder, Collector train, Collector eval) {
+    private static void read(
+            Path file, Tokenisation tokenisation, BadRows bad, double evalFraction, Collector train, Collector eval) {
         train.open(file);
         eval.open(file);
-        RowFormat format = new RowFormat.Alpaca();
-        try (Rows rows = Rows.open(file)) {
-            while (rows.hasNext()) {
-                List<Read> piece = new ArrayList<>(PIECE);
-                while (rows.hasNext() && piece.size() < PIECE) {
-                    Row row = rows.next();
-                    Example example = format.example(row);
-                    piece.add(new Read(row.number(), position(example) < evalFraction, example));
-                }
-                List<Tokenised> done = piece.parallelStream()
-                        .map(read -> new Tokenised(read, encode(file, encoder, read)))
-                        .toList(); // in the order of the piece
-                done.forEach(row -> (row.read().evaluated() ? eval : train)
-                        .add(file, row.read().row(), row.encoded()));
-            }
-        }
-    }
-
-    private static Encoder.Encoded encode(Path file, Encoder encoder, Read read) {
-        try {
-            return encoder.encode(read.row(), read.example());
-        } catch (InputException e) {
-            throw new InputException(file + ", row " + read.row() + ": " + e.getMessage(), e);
-        }
-    }
-
-    /// Where an example lies in [0, 1), by its content.
-    static double position(Example example) {
-        try {
-            MessageDigest sha = MessageDigest.getInstance("SHA-256");
-            List<String> parts = switch (example) {
-                case Example.Completion(String prompt, String response) -> List.of(prompt, response);
-                case Example.PlainText(String text) -> List.of(text);
-                case Example.Conversation(var messages, var tools) -> List.of(messages.toString(), tools.toString());
-            };
-            for (String part : parts) {
-                byte[] bytes = part.getBytes(StandardCharsets.UTF_8);
-                sha.update(ByteBuffer.allocate(4).putInt(bytes.length).array()); // else text could change sides
-                sha.update(bytes);
-            }
-            return (ByteBuffer.wrap(sha.digest()).getLong() >>> 11) * 0x1.0p-53;
-        } catch (NoSuchAlgorithmException e) {
-            throw new IllegalStateException("every Java has SHA-256", e);
+        for (EncodedRow row : tokenisation.read(file, bad).rows()) {
+            (row.hash().position() < evalFraction ? eval : train).add(file, row);
         }
     }
 
@@ -118,10 +84,13 @@ public record TrainingData(Dataset train, Optional<Dataset> eval) {
             sources.add(new Dataset.Source(file, documents.size()));
         }
 
-        void add(Path file, int row, Encoder.Encoded encoded) {
+        void add(Path file, EncodedRow row) {
             rows++;
-            truncated += encoded.truncated() ? 1 : 0;
-            encoded.document().ifPresentOrElse(this::add, () -> dropped.add(new Dataset.Dropped(file, row)));
+            truncated += row.truncated() ? 1 : 0;
+            row.documents().forEach(this::add);
+            if (row.documents().isEmpty()) {
+                dropped.add(new Dataset.Dropped(file, row.row()));
+            }
         }
 
         private void add(Document document) {
