@@ -121,7 +121,10 @@ public record TrainingData(Dataset train, Optional<Dataset> eval) {
         void add(Path file, int row, Encoder.Encoded encoded) {
             rows++;
             truncated += encoded.truncated() ? 1 : 0;
-            encoded.document().ifPresentOrElse(this::add, () -> dropped.add(new Dataset.Dropped(file, row)));
+            encoded.documents().forEach(this::add);
+            if (encoded.documents().isEmpty()) {
+                dropped.add(new Dataset.Dropped(file, row));
+            }
         }
 
         private void add(Document document) {
