@@ -11,6 +11,8 @@ import org.sftnative.model.LossFunction;
 import org.sftnative.optim.AdamWOptimizer;
 
 /// What a run does between steps: it scores the evaluation rows and writes checkpoints.
+///
+/// @param chatTemplate what is saved with the model instead of its own
 record RunHooks(
         LoadedModel loaded,
         CausalLm model,
@@ -18,7 +20,8 @@ record RunHooks(
         AdamWOptimizer optimizer,
         Checkpoints checkpoints,
         StepPlan plan,
-        Optional<Evaluator> evaluator)
+        Optional<Evaluator> evaluator,
+        Optional<String> chatTemplate)
         implements TrainLoop.Hooks {
     @Override
     public boolean evaluates() {
@@ -46,5 +49,6 @@ record RunHooks(
                 loaded.dtype(),
                 LlamaFiles.sources(model.parameters(), loaded.dtype()),
                 Optional.of(loaded.path()));
+        chatTemplate.ifPresent(template -> ModelWriter.saveChatTemplate(directory, template));
     }
 }
