@@ -6,6 +6,7 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.function.Consumer;
 import org.sftnative.InputException;
@@ -14,6 +15,7 @@ import org.sftnative.config.EvalSettings;
 import org.sftnative.config.GenerateSettings;
 import org.sftnative.config.InitSettings;
 import org.sftnative.config.RunSettings;
+import org.sftnative.data.ChatFormat;
 import org.sftnative.data.Dataset;
 import org.sftnative.data.RowFormat;
 import org.sftnative.data.StepPlan;
@@ -72,7 +74,7 @@ final class Rooms implements Work {
 
     @Override
     public void generate(GenerateSettings settings, Consumer<String> text) throws IOException {
-        String prompt = prompt(settings);
+        String given = text(settings);
         try (LoadedModel loaded = LoadedModel.open(settings.model());
                 Parameters weights = loaded.weights()) {
             Tokenizer tokenizer = loaded.tokenizer();
@@ -81,7 +83,7 @@ final class Rooms implements Work {
             Generator generator = new Generator(loaded.llama(weights), stops);
             TextStream stream = new TextStream(ids -> tokenizer.decode(ids, true), text);
             generator.generate(
-                    tokenizer.encodeRow(prompt, true, false),
+                    prompt(settings, given, tokenizer),
                     settings.maxNewTokens(),
                     new Sampling(settings.temperature(), settings.topP(), settings.seed()),
                     stream);
@@ -89,7 +91,15 @@ final class Rooms implements Work {
         }
     }
 
-    private static String prompt(GenerateSettings settings) throws IOException {
+    /// Token ids of the prompt, as training encodes such a row: a question, where the model has a chat template.
+    private static int[] prompt(GenerateSettings settings, String text, Tokenizer tokenizer) {
+        ChatFormat format = ChatFormat.of(tokenizer, Optional.empty());
+        return settings.prompt().isPresent() && format.isPresent()
+                ? format.prompt(text)
+                : tokenizer.encodeRow(text, true, false);
+    }
+
+    private static String text(GenerateSettings settings) throws IOException {
         if (settings.instruction().isPresent()) {
             return RowFormat.Alpaca.prompt(
                     settings.instruction().get(), settings.input().orElse(""));

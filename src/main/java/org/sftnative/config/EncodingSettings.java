@@ -7,19 +7,19 @@ public record EncodingSettings(
         @Setting(doc = "longest row in tokens", value = "512", aliases = "max_seq_length")
         int maxLength,
 
-        @Setting(doc = "what becomes of longer rows", value = "truncate")
+        @Setting(doc = "what becomes of longer rows: truncate, drop, split or error", value = "truncate")
         OverlongChoice overlong,
 
         @Setting(doc = "a built-in chat template, or a Jinja file; default: the model's own for chat rows")
         Optional<String> chatTemplate,
 
-        @Setting(doc = "which turns of a conversation are trained", value = "assistant")
+        @Setting(doc = "what of a conversation is trained: all, assistant or last-turn", value = "assistant")
         TrainOn trainOn,
 
         @Setting(doc = "train on the prompt too, the whole text encoded at once", value = "false")
         boolean trainOnPrompt,
 
-        @Setting(doc = "append the end-of-sequence token to each response, and train it", value = "true")
+        @Setting(doc = "append the end-of-sequence token to responses and texts, and train it", value = "true")
         boolean appendEos) {
     public EncodingSettings {
         Check.that(maxLength >= 2, "max_length", maxLength, "2 or more");

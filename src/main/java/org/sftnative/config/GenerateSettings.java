@@ -9,7 +9,8 @@ import org.sftnative.InputException;
 public record GenerateSettings(
         ModelSettings model,
 
-        @Setting(doc = "text to continue, as it stands") Optional<String> prompt,
+        @Setting(doc = "question to answer in the model's chat template; without one, text to continue")
+        Optional<String> prompt,
 
         @Setting(doc = "file of the text to continue, as it stands")
         Optional<Path> promptFile,

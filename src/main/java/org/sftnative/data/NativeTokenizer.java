@@ -1,5 +1,6 @@
 package org.sftnative.data;
 
+import ai.djl.huggingface.tokenizers.jni.CharSpan;
 import ai.djl.huggingface.tokenizers.jni.LibUtils;
 import ai.djl.huggingface.tokenizers.jni.TokenizersLibrary;
 import java.lang.ref.Cleaner;
@@ -42,6 +43,39 @@ final class NativeTokenizer {
         } finally {
             Reference.reachabilityFence(this);
         }
+    }
+
+    /// Token ids and where they lie in a text, in UTF-16 offsets; what a post-processor adds is left out.
+    Encoding encode(String text) {
+        try {
+            long encoding = LIBRARY.encode(handle, text, false);
+            try {
+                int[] offset = text.codePointCount(0, text.length()) == text.length()
+                        ? new int[0]
+                        : offsets(text); // the library counts code points
+                int[] ids = narrow(LIBRARY.getTokenIds(encoding));
+                CharSpan[] spans = LIBRARY.getTokenCharSpans(encoding);
+                int[] starts = new int[ids.length];
+                int[] ends = new int[ids.length];
+                for (int i = 0; i < ids.length; i++) {
+                    starts[i] = offset.length == 0 ? spans[i].getStart() : offset[spans[i].getStart()];
+                    ends[i] = offset.length == 0 ? spans[i].getEnd() : offset[spans[i].getEnd()];
+                }
+                return new Encoding(ids, starts, ends);
+            } finally {
+                LIBRARY.deleteEncoding(encoding);
+            }
+        } finally {
+            Reference.reachabilityFence(this);
+        }
+    }
+
+    private static int[] offsets(String text) {
+        int[] offsets = new int[text.codePointCount(0, text.length()) + 1];
+        for (int i = 1; i < offsets.length; i++) {
+            offsets[i] = text.offsetByCodePoints(offsets[i - 1], 1);
+        }
+        return offsets;
     }
 
     String decode(int[] ids, boolean skipSpecial) {

@@ -15,6 +15,7 @@ import java.security.NoSuchAlgorithmException;
 import java.time.LocalDate;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.sftnative.InputException;
 import org.sftnative.config.EncodingSettings;
@@ -36,14 +37,18 @@ record TokenKey(byte[] settings) {
 
     /// All but the file.
     ///
-    /// @param model the tokenizer's directory
-    static TokenKey of(Path model, EncodingSettings encoding, RowSettings rows) {
+    /// @param tokenizer of the model's directory
+    static TokenKey of(Tokenizer tokenizer, EncodingSettings encoding, RowSettings rows) {
+        Path model = tokenizer.directory();
         try {
             MessageDigest sha = sha256();
             boolean dated = false;
             for (String name : OF_MODEL) {
                 dated |= add(sha, name, model.resolve(name));
             }
+            String own = new TreeMap<>(tokenizer.chatTemplates()).toString(); // those in folders of their own, too
+            add(sha, "model's templates", own);
+            dated |= own.contains("strftime_now");
             dated |= add(sha, "template", Path.of(encoding.chatTemplate().orElse("")));
             // a template may write the day into each row
             add(sha, "day", dated ? LocalDate.now().toString() : "");

@@ -30,7 +30,7 @@ final class Tokenisation {
         cache = rows.tokenCache()
                 ? Optional.of(new TokenCache(rows.cacheDir().orElseGet(TokenCache::folderOfUser), say))
                 : Optional.empty();
-        key = cache.map(_ -> TokenKey.of(tokenizer.directory(), encoding, rows));
+        key = cache.map(_ -> TokenKey.of(tokenizer, encoding, rows));
     }
 
     /// Reads a file. An entry is kept only if no row was broken: skipped rows are told each time.
@@ -76,10 +76,7 @@ final class Tokenisation {
             Encoder.Encoded encoded = encoder.encode(item.row(), item.example());
             return new Tried(
                     Optional.of(new EncodedRow(
-                            item.row(),
-                            ContentHash.of(item.example()),
-                            encoded.document().stream().toList(),
-                            encoded.truncated())),
+                            item.row(), ContentHash.of(item.example()), encoded.documents(), encoded.truncated())),
                     Optional.empty());
         } catch (InputException e) {
             return new Tried(

@@ -2,13 +2,18 @@ package org.sftnative.data;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.Set;
 import java.util.stream.IntStream;
 import org.sftnative.InputException;
+import org.sftnative.template.Span;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
@@ -16,6 +21,9 @@ import tools.jackson.databind.node.ObjectNode;
 /// [#encodeRow], which never takes the text of a row for a special token.
 /// Never truncates, never pads. Safe for use by several threads.
 public final class Tokenizer {
+    private static final List<String> NAMES =
+            List.of("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token");
+
     private final Path directory;
     private final NativeTokenizer whole;
     private final NativeTokenizer plain;
@@ -28,9 +36,22 @@ public final class Tokenizer {
     private final OptionalInt bosId;
     private final OptionalInt eosId;
     private final OptionalInt padId;
+    private final SpecialTokens specialTokens;
+    private final Map<Integer, Integer> standIns = new HashMap<>(); // of `plain`, to the special tokens' own ids
+    private final Map<String, String> specialNames;
+    private final Map<String, String> chatTemplates;
 
-    private Tokenizer(TokenizerJson json, Path file, OptionalInt bosId, OptionalInt eosId, OptionalInt padId) {
+    private Tokenizer(
+            TokenizerJson json,
+            Path file,
+            OptionalInt bosId,
+            OptionalInt eosId,
+            OptionalInt padId,
+            Map<String, String> specialNames,
+            Map<String, String> chatTemplates) {
         directory = file.toAbsolutePath().getParent();
+        this.specialNames = Map.copyOf(specialNames);
+        this.chatTemplates = Map.copyOf(chatTemplates);
         whole = new NativeTokenizer(json.whole(), file.toString());
         plain = new NativeTokenizer(json.withoutSpecial(), file.toString());
         pieces = json.splitsAtBlanks() ? Optional.of(new BlankPieces(whole)) : Optional.empty();
@@ -40,6 +61,13 @@ public final class Tokenizer {
         this.bosId = bosId;
         this.eosId = eosId;
         this.padId = padId;
+        specialTokens = new SpecialTokens(json.specialTexts());
+        for (int id : json.specialTexts().values()) {
+            int[] standIn = plain.ids(TokenizerJson.standIn(id), false);
+            if (standIn.length == 1) { // else it has a normalizer that rewrites noncharacters: never found, then
+                standIns.put(standIn[0], id);
+            }
+        }
         // what the post-processor writes around a text, whatever its kind
         int[] bare = whole.ids("a", false);
         int[] framed = whole.ids("a", true);
@@ -85,7 +113,24 @@ public final class Tokenizer {
                 file,
                 find("bos_token", json, byName, byId),
                 find("eos_token", json, byName, byId),
-                find("pad_token", json, byName, byId));
+                find("pad_token", json, byName, byId),
+                specialNames(byName),
+                ChatTemplateFiles.read(modelDirectory, config));
+    }
+
+    /// The special tokens that the files name, as transformers gives them to a chat template.
+    private static Map<String, String> specialNames(List<ObjectNode> byName) {
+        Map<String, String> names = new HashMap<>();
+        for (String name : NAMES) {
+            for (ObjectNode source : byName) {
+                JsonNode token = source.path(name);
+                String text = token.isObject() ? token.path("content").asString("") : token.asString("");
+                if (!text.isEmpty()) {
+                    names.putIfAbsent(name, text);
+                }
+            }
+        }
+        return names;
     }
 
     private static OptionalInt find(String name, TokenizerJson json, List<ObjectNode> byName, List<ObjectNode> byId) {
@@ -127,6 +172,7 @@ public final class Tokenizer {
     public int[] encodeRow(String text, boolean first, boolean last) {
         int[] ids = pieces.isPresent() ? pieces.get().ids(text) : whole.ids(text, false);
         if (Arrays.stream(ids).anyMatch(special::get)) {
+            refuseStandIns(text);
             ids = plain.ids(text, false);
             if (Arrays.stream(ids).anyMatch(id -> special.get(id) && id != unknownId)) {
                 throw new InputException("the text of a special token cannot be written in other tokens here"
@@ -140,6 +186,93 @@ public final class Tokenizer {
         System.arraycopy(ids, 0, framed, before, ids.length);
         System.arraycopy(suffix, 0, framed, before + ids.length, after);
         return framed;
+    }
+
+    /// Tokens of a rendered conversation, without what tokenizer.json adds around a text: special tokens where the
+    /// template wrote them, and nowhere else. If the row has no special token's text, these are the ids of
+    /// transformers' `apply_chat_template(..., tokenize=True)`.
+    ///
+    /// The text is encoded whole, so that tokens merge across the borders of rows and template, and the flags of
+    /// added tokens hold.
+    ///
+    /// @param fromRows characters that come from the row
+    /// @param roles what the row may give within a special token
+    /// @throws InputException if this tokenizer cannot write a special token's text in other tokens
+    Encoding encodeRendered(String text, List<Span> fromRows, Set<String> roles) {
+        List<SpecialTokens.Found> found = specialTokens.in(text, fromRows, roles);
+        if (found.stream().allMatch(SpecialTokens.Found::template)) {
+            return whole.encode(text);
+        }
+        refuseStandIns(text);
+        StringBuilder guarded = new StringBuilder();
+        List<int[]> moved = new ArrayList<>(); // start in the guarded text, length there, start, length in `text`
+        int at = 0;
+        for (SpecialTokens.Found token : found) {
+            if (token.template()) {
+                guarded.append(text, at, token.start());
+                String standIn = TokenizerJson.standIn(token.id());
+                moved.add(new int[] {guarded.length(), standIn.length(), token.start(), token.end() - token.start()});
+                guarded.append(standIn);
+                at = token.end();
+            }
+        }
+        guarded.append(text, at, text.length());
+        Encoding encoding = plain.encode(guarded.toString());
+        for (int i = 0, m = 0; i < encoding.ids().length; i++) {
+            Integer own = standIns.get(encoding.ids()[i]);
+            if (own == null && special.get(encoding.ids()[i]) && encoding.ids()[i] != unknownId) {
+                throw new InputException("the text of a special token cannot be written in other tokens here"
+                        + "\n  remove it from the row: " + decode(new int[] {encoding.ids()[i]}, false));
+            }
+            if (own != null) {
+                encoding.ids()[i] = own;
+            }
+            encoding.starts()[i] = back(moved, encoding.starts()[i], false);
+            encoding.ends()[i] = back(moved, encoding.ends()[i], true);
+        }
+        return encoding;
+    }
+
+    /// Where an offset of the guarded text lies in the text itself.
+    private static int back(List<int[]> moved, int offset, boolean end) {
+        int shift = 0;
+        for (int[] m : moved) {
+            if (offset < m[0] || offset == m[0] && end) {
+                break;
+            }
+            if (offset < m[0] + m[1]) {
+                return end ? m[2] + m[3] : m[2];
+            }
+            shift = m[2] + m[3] - m[0] - m[1];
+        }
+        return offset + shift;
+    }
+
+    private static void refuseStandIns(String text) {
+        if (text.indexOf(TokenizerJson.STAND_IN) >= 0) {
+            throw new InputException(
+                    "the row holds the noncharacter U+FDD0 beside a special token's text" + "\n  remove one of them");
+        }
+    }
+
+    /// The special tokens, to find them in a text.
+    SpecialTokens special() {
+        return specialTokens;
+    }
+
+    /// What tokenizer.json adds before a text: BOS, in most models.
+    int[] prefix() {
+        return prefix.clone();
+    }
+
+    /// Text of the special tokens by their names, `eos_token` and the like: those that the model has.
+    public Map<String, String> specialTokens() {
+        return specialNames;
+    }
+
+    /// The model's own chat templates by name; the one to use is `default`. Empty if it has none.
+    public Map<String, String> chatTemplates() {
+        return chatTemplates;
     }
 
     /// Text of token ids, as transformers' `tok.decode(ids, skip_special_tokens=skipSpecial)`.

@@ -16,6 +16,9 @@ import tools.jackson.databind.node.ObjectNode;
 /// A tokenizer.json, checked before the library sees it: what the library does not check itself ends in a Rust
 /// panic, and a panic ends the process.
 final class TokenizerJson {
+    /// What a stand-in begins with: a noncharacter.
+    static final char STAND_IN = '\uFDD0';
+
     private static final Pattern BLANK_INSIDE = Pattern.compile("[^ \u2581][ \u2581]", Pattern.DOTALL);
 
     private final Path file;
@@ -44,25 +47,48 @@ final class TokenizerJson {
     }
 
     /// A tokenizer to which special tokens are only text, and which adds nothing. Other added tokens stay (runs of
-    /// blanks, in some models), with their ids: a special token that had an id of its own leaves a stand-in that no
-    /// text has.
+    /// blanks, in some models), with their ids. Each special token leaves a stand-in, with its flags: see
+    /// [#standIn]. One that has its id from the model's vocabulary has a new one as stand-in, after all others.
     String withoutSpecial() {
         ObjectNode copy = root.deepCopy();
         copy.putNull("post_processor");
         ArrayNode kept = copy.arrayNode();
+        ArrayNode last = copy.arrayNode();
         JsonNode vocabulary = root.path("model").path("vocab");
+        int id = vocabSize;
         for (JsonNode token : root.path("added_tokens")) {
             ObjectNode entry = (ObjectNode) token.deepCopy();
-            if (entry.path("special").asBoolean(false)) {
-                if (vocabulary.has(entry.path("content").stringValue())) {
-                    continue; // its id comes from the model's vocabulary, not from its place in this list
-                }
-                entry.put("content", "\uFDD0" + entry.path("id").asInt() + "\uFDD1"); // noncharacters
+            if (!entry.path("special").asBoolean(false)) {
+                kept.add(entry);
+                continue;
             }
-            kept.add(entry);
+            String content = entry.path("content").stringValue();
+            entry.put("content", standIn(entry.path("id").asInt()));
+            if (vocabulary.has(content)) {
+                last.add(entry.put("id", id++)); // an id of its own would shift those of the tokens after it
+            } else {
+                kept.add(entry);
+            }
         }
+        kept.addAll(last);
         copy.set("added_tokens", kept);
         return copy.toString();
+    }
+
+    /// Text that stands for a special token in [#withoutSpecial]: its id between noncharacters.
+    static String standIn(int id) {
+        return STAND_IN + "" + id + "\uFDD1";
+    }
+
+    /// The special tokens' texts and ids.
+    Map<String, Integer> specialTexts() {
+        Map<String, Integer> texts = new HashMap<>();
+        for (JsonNode token : root.path("added_tokens")) {
+            if (token.path("special").asBoolean(false)) {
+                texts.put(token.path("content").stringValue(), token.path("id").intValue());
+            }
+        }
+        return texts;
     }
 
     /// Llama's first conversions write the leading blank with a normalizer. transformers 5 rebuilds those of class

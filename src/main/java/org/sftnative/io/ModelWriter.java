@@ -37,6 +37,8 @@ public final class ModelWriter {
             "chat_template.jinja",
             "generation_config.json");
 
+    private static final String TEMPLATES = "additional_chat_templates";
+
     private static final Pattern SHARD = Pattern.compile("model-\\d{5}-of-\\d{5}\\.safetensors");
 
     private ModelWriter() {}
@@ -74,6 +76,7 @@ public final class ModelWriter {
             for (String name : COPIED) {
                 copy(source, name, directory);
             }
+            copyAdditionalTemplates(source, directory);
             // last: a directory that has it has the rest
             AtomicFiles.writeText(
                     directory.resolve(ModelDirectory.CONFIG), JsonFiles.pretty(inBothSpellings(config, dtype)));
@@ -170,12 +173,30 @@ public final class ModelWriter {
         AtomicFiles.syncDirectory(directory);
     }
 
+    private static void copyAdditionalTemplates(Optional<Path> source, Path directory) throws IOException {
+        Path from = source.map(folder -> folder.resolve(TEMPLATES)).orElse(directory);
+        if (source.isEmpty() || !Files.isDirectory(from)) {
+            return;
+        }
+        Path to = Files.createDirectories(directory.resolve(TEMPLATES));
+        try (Stream<Path> files = Files.list(from)) {
+            for (Path file : files.filter(f -> f.toString().endsWith(".jinja")).toList()) {
+                copy(Optional.of(from), file.getFileName().toString(), to);
+            }
+        }
+    }
+
     private static void copy(Optional<Path> source, String name, Path directory) throws IOException {
         Optional<Path> from = source.flatMap(folder -> ModelDirectory.file(folder, name));
         Path to = directory.resolve(name);
         if (from.isPresent() && !(Files.exists(to) && Files.isSameFile(from.get(), to))) {
             AtomicFiles.copy(from.get(), to);
         }
+    }
+
+    /// Puts a chat template beside a saved model: the file that transformers reads before any other.
+    public static void saveChatTemplate(Path directory, String template) {
+        AtomicFiles.writeText(directory.resolve("chat_template.jinja"), template);
     }
 
     /// A copy of a config that names dtype and RoPE as transformers 5 does (`dtype`, `rope_parameters`) and as 4

@@ -27,6 +27,7 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
     private final StepPlan plan;
     private final Optional<Evaluator> evaluator;
     private final Control control;
+    private final Optional<String> chatTemplate;
     private final RunListener listener;
     private final ExecutorService writer = Executors.newSingleThreadExecutor(
             Thread.ofPlatform().name("checkpoint").daemon().factory());
@@ -45,6 +46,7 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
     /// @param saveEveryNanos most time between two checkpoints; 0: no limit
     record Control(RunControl requests, Path output, boolean saves, long saveEveryNanos) {}
 
+    /// @param chatTemplate what is saved with the model instead of its own
     /// @param startStep where the run starts: 0, or the step of the checkpoint that it goes on from
     /// @param best of the run so far
     RunHooks(
@@ -56,6 +58,7 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
             StepPlan plan,
             Optional<Evaluator> evaluator,
             Control control,
+            Optional<String> chatTemplate,
             RunListener listener,
             long startStep,
             Checkpoints.Best best) {
@@ -67,6 +70,7 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
         this.plan = plan;
         this.evaluator = evaluator;
         this.control = control;
+        this.chatTemplate = chatTemplate;
         this.listener = listener;
         // taken now: what would have no room for it in an hour has none now
         this.snapshot = control.saves() ? Optional.of(new Snapshot(model.parameters(), optimizer)) : Optional.empty();
@@ -155,6 +159,7 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
                 loaded.dtype(),
                 LlamaFiles.sources(weights, loaded.dtype()),
                 Optional.of(loaded.path()));
+        chatTemplate.ifPresent(template -> ModelWriter.saveChatTemplate(directory, template));
     }
 
     /// Lets a write that has begun end: a failing run keeps its last checkpoint.

@@ -15,8 +15,10 @@ import org.sftnative.InputException;
 import org.sftnative.config.EncodingSettings;
 import org.sftnative.config.IntervalStrategy;
 import org.sftnative.config.ModelSettings;
+import org.sftnative.config.OverlongChoice;
 import org.sftnative.config.RunSettings;
 import org.sftnative.config.TrainingSettings;
+import org.sftnative.data.ChatFormat;
 import org.sftnative.data.Dataset;
 import org.sftnative.data.StepPlan;
 import org.sftnative.data.TrainingData;
@@ -132,6 +134,7 @@ public final class Training {
                                             training.outputDir(),
                                             training.saveStrategy() != IntervalStrategy.NO,
                                             training.saveOnTimeNanos()),
+                                    chatTemplate(settings.encoding(), loaded),
                                     listener,
                                     start.step(),
                                     restored.best())) {
@@ -266,8 +269,10 @@ public final class Training {
                                 ? ""
                                 : " (device " + Devices.name(loaded.device()) + ")"));
         summary.putAll(compute.said());
-        summary.put("train rows", rows(data.train()));
-        data.eval().ifPresent(eval -> summary.put("eval rows", rows(eval)));
+        summary.put("train rows", rows(data.train(), settings.encoding().overlong()));
+        data.eval()
+                .ifPresent(eval ->
+                        summary.put("eval rows", rows(eval, settings.encoding().overlong())));
         summary.put("loss on", lossOn(settings.encoding()));
         summary.put(
                 "step",
@@ -277,15 +282,28 @@ public final class Training {
         return summary;
     }
 
-    private static String lossOn(EncodingSettings data) {
-        return (data.trainOnPrompt() ? "every token" : "responses")
-                + (data.appendEos() ? " and their EOS" : ", no EOS");
+    private static Optional<String> chatTemplate(EncodingSettings settings, LoadedModel loaded) {
+        return ChatFormat.of(loaded.tokenizer(), settings.chatTemplate()).toSave();
     }
 
-    private static String rows(Dataset dataset) {
+    private static String lossOn(EncodingSettings data) {
+        String turns = switch (data.trainOn()) {
+            case ALL -> "responses, of conversations everything,";
+            case ASSISTANT -> "responses and assistant's turns";
+            case LAST_TURN -> "responses and the assistant's last turns";
+        };
+        return (data.trainOnPrompt() ? "every token" : turns) + (data.appendEos() ? " and their EOS" : ", no EOS");
+    }
+
+    private static String rows(Dataset dataset, OverlongChoice choice) {
+        String overlong = switch (choice) {
+            case DROP -> "left out as too long";
+            case SPLIT -> "split";
+            case TRUNCATE, ERROR -> "cut off";
+        };
         Dataset.Report report = dataset.report();
         return report.rows() + " (" + report.tokens() + " tokens, " + report.labelTokens() + " trained, "
-                + report.truncated() + " cut off, " + dropped(report) + ")";
+                + report.truncated() + " " + overlong + ", " + dropped(report) + ")";
     }
 
     /// Refuses an output directory that is in use, before anything is read or written.
@@ -310,7 +328,7 @@ public final class Training {
                 .limit(5)
                 .map(d -> d.file().getFileName() + " row " + d.row())
                 .collect(Collectors.joining(", "));
-        return dropped.size() + " dropped for want of a label"
+        return dropped.size() + " dropped without a label"
                 + (dropped.isEmpty() ? "" : ": " + which + (dropped.size() > 5 ? ", ..." : ""));
     }
 }
