@@ -154,8 +154,11 @@ class TokenCacheTest {
             Files.writeString(model.resolve(name), "{}");
             keys.add(key(model, ENCODING, RowSettings.DEFAULT, file));
         }
+        Path more = Files.createDirectory(model.resolve("additional_chat_templates"));
+        Files.writeString(more.resolve("tool_use.jinja"), "{{ tools }}");
+        keys.add(key(model, ENCODING, RowSettings.DEFAULT, file));
         assertEquals(keys.size(), keys.stream().distinct().count(), keys::toString);
-        assertEquals(20, keys.size());
+        assertEquals(21, keys.size());
     }
 
     @Test
@@ -182,7 +185,8 @@ class TokenCacheTest {
     }
 
     private static String key(Path model, EncodingSettings encoding, RowSettings rows, Path file) {
-        return HexFormat.of().formatHex(TokenKey.of(model, encoding, rows).of(file));
+        return HexFormat.of()
+                .formatHex(TokenKey.of(Tokenizer.load(model), encoding, rows).of(file));
     }
 
     private static EncodingSettings encoding(
