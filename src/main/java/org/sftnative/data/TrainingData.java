@@ -1,12 +1,10 @@
 package org.sftnative.data;
 
-import java.nio.ByteBuffer;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Collectors;
 import org.sftnative.InputException;
@@ -16,110 +14,180 @@ import org.sftnative.config.RowSettings;
 
 /// The rows of a run: those it trains on and, if it evaluates, those it does not.
 public record TrainingData(Dataset train, Optional<Dataset> eval) {
-    /// Rows are read in pieces of this many, so that text never fills the memory while all cores tokenise.
+    /// Rows are read in pieces of this many, so that text never fills the memory while all cores
+    /// tokenise.
     private static final int PIECE = 4096;
 
     /// Reads and tokenises. The result is the same for any number of cores.
     ///
-    /// With `eval_fraction`, which side a row is on depends on its prompt and response alone: duplicates never
-    /// straddle, and a row stays where it is when others are added. The fraction is met only on average.
+    /// With `eval_fraction`, which side a row is on depends on its prompt and response alone:
+    /// duplicates never straddle, and a row stays where it is when others are added. The fraction
+    /// is met only on average. Rows of a mixed set are never evaluated; one that is equal to a row
+    /// kept for evaluation is left out.
     ///
-    /// @throws InputException if a file or a row is broken, a set has no rows, or none of its rows keeps a label
+    /// @throws InputException if a file is broken, more rows are than may be, a set has no rows, or
+    ///     none of its rows keeps a label
     public static TrainingData load(
             DataSettings settings, RowSettings rows, EncodingSettings encoding, Tokenizer tokenizer) {
-        boolean split = settings.evalFraction() > 0;
-        if (split && settings.evalFile().isPresent()) {
-            throw new InputException("both 'eval_file' and 'eval_fraction' are given\n  give one of them");
-        }
-        Encoder encoder = new Encoder(tokenizer, encoding);
-        Collector train = new Collector("train_file", settings, encoding.maxLength());
-        Collector eval = new Collector(split ? "eval_fraction" : "eval_file", settings, encoding.maxLength());
-        for (Path file : settings.trainFile()) {
-            read(file, settings.evalFraction(), encoder, train, eval);
-        }
-        settings.evalFile().ifPresent(file -> read(file, 1, encoder, train, eval));
-        boolean evaluates = split || settings.evalFile().isPresent();
-        return new TrainingData(train.dataset(), evaluates ? Optional.of(eval.dataset()) : Optional.empty());
+        return new Loading(settings, rows, encoding, tokenizer).load();
     }
 
-    private record Read(int row, boolean evaluated, Example example) {}
+    /// One reading of all files.
+    private static final class Loading {
+        private final DataSettings settings;
+        private final int maxBad;
+        private final Encoder encoder;
+        private final Collector train;
+        private final Collector eval;
+        private final boolean splits;
+        private int bad;
 
-    private record Tokenised(Read read, Encoder.Encoded encoded) {}
+        Loading(DataSettings settings, RowSettings rows, EncodingSettings encoding, Tokenizer tokenizer) {
+            this.settings = settings;
+            this.maxBad = rows.maxBad();
+            splits = settings.evalFraction() > 0;
+            encoder = new Encoder(tokenizer, encoding);
+            train = new Collector("train_file", settings, encoding.maxLength(), settings.dedup());
+            eval = new Collector(splits ? "eval_fraction" : "eval_file", settings, encoding.maxLength(), false);
+        }
 
-    /// @param evalFraction 0: all rows train, 1: all evaluate
-    private static void read(Path file, double evalFraction, Encoder encoder, Collector train, Collector eval) {
-        train.open(file);
-        eval.open(file);
-        RowFormat format = new RowFormat.Alpaca();
-        try (Rows rows = Rows.open(file)) {
-            while (rows.hasNext()) {
-                List<Read> piece = new ArrayList<>(PIECE);
-                while (rows.hasNext() && piece.size() < PIECE) {
-                    Row row = rows.next();
-                    Example example = format.example(row);
-                    piece.add(new Read(row.number(), position(example) < evalFraction, example));
+        TrainingData load() {
+            for (Path file : settings.trainFile()) {
+                read(file, settings.evalFraction(), Optional.empty());
+            }
+            train.check();
+            settings.evalFile().ifPresent(file -> read(file, 1, Optional.empty()));
+            boolean evaluates = splits || settings.evalFile().isPresent();
+            if (evaluates) {
+                eval.check();
+            }
+            for (DataSettings.Mix mix : settings.mixes()) {
+                read(mix.file(), 0, Optional.of(mix));
+            }
+            train.seen.keySet().forEach(trained -> eval.shared += eval.seen.getOrDefault(trained, 0));
+            return new TrainingData(train.dataset(), evaluates ? Optional.of(eval.dataset()) : Optional.empty());
+        }
+
+        private record Read(int row, Example example) {}
+
+        private record Tokenised(int row, ContentHash hash, Encoder.Encoded encoded, Optional<InputException> bad) {}
+
+        /// @param evalFraction 0: all rows train, 1: all evaluate
+        private void read(Path file, double evalFraction, Optional<DataSettings.Mix> mix) {
+            RowFormat format = new RowFormat.Alpaca();
+            train.open(file, "alpaca", mix);
+            eval.open(file, "alpaca", Optional.empty());
+            try (Rows rows = Rows.open(file)) {
+                while (rows.hasNext()) {
+                    List<Row> piece = new ArrayList<>(PIECE);
+                    while (rows.hasNext() && piece.size() < PIECE) {
+                        piece.add(rows.next());
+                    }
+                    piece.parallelStream()
+                            .map(row -> tokenise(format, row))
+                            .toList() // in the order of the piece
+                            .forEach(row -> add(file, row, evalFraction, mix.isPresent()));
                 }
-                List<Tokenised> done = piece.parallelStream()
-                        .map(read -> new Tokenised(read, encode(file, encoder, read)))
-                        .toList(); // in the order of the piece
-                done.forEach(row -> (row.read().evaluated() ? eval : train)
-                        .add(file, row.read().row(), row.encoded()));
+            }
+            train.close(mix);
+            eval.close(Optional.empty());
+        }
+
+        private Tokenised tokenise(RowFormat format, Row row) {
+            try {
+                Example example = format.example(row);
+                return new Tokenised(
+                        row.number(), ContentHash.of(example), encoder.encode(row.number(), example), Optional.empty());
+            } catch (InputException e) {
+                InputException named = e.getMessage().startsWith(row.where())
+                        ? e
+                        : new InputException(row.where() + ": " + e.getMessage(), e);
+                return new Tokenised(
+                        row.number(),
+                        new ContentHash(0, 0),
+                        new Encoder.Encoded(Optional.empty(), false),
+                        Optional.of(named));
+            }
+        }
+
+        private void add(Path file, Tokenised row, double evalFraction, boolean mixed) {
+            Collector side =
+                    row.bad().isEmpty() && row.hash().position() < evalFraction || evalFraction == 1 ? eval : train;
+            if (row.bad().isPresent()) {
+                InputException why = row.bad().get();
+                if (++bad > maxBad) {
+                    throw maxBad == 0
+                            ? why
+                            : new InputException(
+                                    why.getMessage() + "\n  max_bad is " + maxBad + ", and this is one more", why);
+                }
+                side.bad.add(new Dataset.Bad(file, row.row(), why.getMessage()));
+            } else if (mixed && splits && eval.seen.containsKey(row.hash())) {
+                side.rows++;
+                side.shared++;
+            } else {
+                side.add(file, row.row(), row.hash(), row.encoded());
             }
         }
     }
 
-    private static Encoder.Encoded encode(Path file, Encoder encoder, Read read) {
-        try {
-            return encoder.encode(read.row(), read.example());
-        } catch (InputException e) {
-            throw new InputException(file + ", row " + read.row() + ": " + e.getMessage(), e);
-        }
-    }
-
-    /// Where an example lies in [0, 1), by its content.
-    static double position(Example example) {
-        try {
-            MessageDigest sha = MessageDigest.getInstance("SHA-256");
-            List<String> parts = switch (example) {
-                case Example.Completion(String prompt, String response) -> List.of(prompt, response);
-                case Example.PlainText(String text) -> List.of(text);
-                case Example.Conversation(var messages, var tools) -> List.of(messages.toString(), tools.toString());
-            };
-            for (String part : parts) {
-                byte[] bytes = part.getBytes(StandardCharsets.UTF_8);
-                sha.update(ByteBuffer.allocate(4).putInt(bytes.length).array()); // else text could change sides
-                sha.update(bytes);
-            }
-            return (ByteBuffer.wrap(sha.digest()).getLong() >>> 11) * 0x1.0p-53;
-        } catch (NoSuchAlgorithmException e) {
-            throw new IllegalStateException("every Java has SHA-256", e);
-        }
-    }
-
+    /// Gathers one side.
     private static final class Collector {
         private final String setting;
         private final DataSettings settings;
         private final int maxLength;
+        private final boolean dedup;
         private final List<Document> documents = new ArrayList<>();
         private final List<Dataset.Source> sources = new ArrayList<>();
+        private final List<Dataset.Mix> mixes = new ArrayList<>();
         private final List<Dataset.Dropped> dropped = new ArrayList<>();
+        private final List<Dataset.Bad> bad = new ArrayList<>();
+        private final Map<ContentHash, Integer> seen = new HashMap<>(); // and how often
         private int rows;
         private long tokens;
         private long labelTokens;
         private int truncated;
+        private int duplicates;
+        private int shared;
+        private Dataset.Source opened; // with the counts before it
 
-        Collector(String setting, DataSettings settings, int maxLength) {
+        Collector(String setting, DataSettings settings, int maxLength, boolean dedup) {
             this.maxLength = maxLength;
             this.setting = setting;
             this.settings = settings;
+            this.dedup = dedup;
         }
 
-        void open(Path file) {
-            sources.add(new Dataset.Source(file, documents.size()));
+        void open(Path file, String format, Optional<DataSettings.Mix> mix) {
+            opened = new Dataset.Source(file, format, documents.size(), rows, truncated, duplicates);
+            mix.ifPresent(m -> mixes.add(new Dataset.Mix(file, documents.size(), m.share())));
         }
 
-        void add(Path file, int row, Encoder.Encoded encoded) {
+        void close(Optional<DataSettings.Mix> mix) {
+            if (mix.isPresent() && documents.size() == opened.first()) {
+                throw new InputException("'mix' leaves no row of " + opened.file() + ": of " + (rows - opened.rows())
+                        + " rows, " + (duplicates - opened.duplicates()) + " are equal to others, and the rest lose"
+                        + " every label\n  leave it out, or give other rows");
+            }
+            if (rows > opened.rows()) {
+                sources.add(new Dataset.Source(
+                        opened.file(),
+                        opened.format(),
+                        opened.first(),
+                        rows - opened.rows(),
+                        truncated - opened.truncated(),
+                        duplicates - opened.duplicates()));
+            }
+        }
+
+        void add(Path file, int row, ContentHash hash, Encoder.Encoded encoded) {
             rows++;
+            if (seen.merge(hash, 1, Integer::sum) > 1) {
+                duplicates++;
+                if (dedup) {
+                    return;
+                }
+            }
             truncated += encoded.truncated() ? 1 : 0;
             encoded.document().ifPresentOrElse(this::add, () -> dropped.add(new Dataset.Dropped(file, row)));
         }
@@ -130,7 +198,8 @@ public record TrainingData(Dataset train, Optional<Dataset> eval) {
             labelTokens += document.labelTokens();
         }
 
-        Dataset dataset() {
+        /// @throws InputException if there is no document
+        void check() {
             if (rows == 0) {
                 throw new InputException("'" + setting + "' leaves no row of "
                         + (setting.equals("eval_file") ? settings.evalFile().stream() : settings.trainFile().stream())
@@ -148,7 +217,14 @@ public record TrainingData(Dataset train, Optional<Dataset> eval) {
                                         ? "their prompts fill max_length " + maxLength + ": raise it"
                                         : "their responses are empty"));
             }
-            return new Dataset(documents, sources, new Dataset.Report(rows, tokens, labelTokens, truncated, dropped));
+        }
+
+        Dataset dataset() {
+            return new Dataset(
+                    documents,
+                    sources,
+                    mixes,
+                    new Dataset.Report(rows, tokens, labelTokens, truncated, dropped, bad, duplicates, shared));
         }
     }
 }

@@ -3,18 +3,21 @@ package org.sftnative.train;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
 import org.sftnative.InputException;
+import org.sftnative.config.DataSettings;
 import org.sftnative.config.EncodingSettings;
 import org.sftnative.config.ModelSettings;
 import org.sftnative.config.RunSettings;
 import org.sftnative.config.TrainingSettings;
 import org.sftnative.data.Dataset;
 import org.sftnative.data.StepPlan;
+import org.sftnative.data.StepShape;
 import org.sftnative.data.TrainingData;
 import org.sftnative.metrics.RunEvent;
 import org.sftnative.metrics.RunListener;
@@ -58,12 +61,8 @@ public final class Training {
             data.eval().ifPresent(eval -> eval.checkVocabulary(loaded.config().vocabSize()));
             ComputePlan compute = ComputePlan.of(training, loaded);
             int microBatchTokens = compute.microBatchTokens();
-            StepPlan plan = new StepPlan(
-                    data.train(),
-                    training.rowsPerStep(),
-                    microBatchTokens,
-                    training.seed(),
-                    settings.data().shuffle());
+            StepShape shape = StepShape.of(settings.data(), settings.encoding().maxLength(), training.rowsPerStep());
+            StepPlan plan = StepPlan.of(data.train(), settings.data(), shape, microBatchTokens, training.seed());
             long total = TrainLoop.totalSteps(training, plan);
 
             try (Parameters weights = weights(loaded, modelSettings, checkpoint)) {
@@ -77,8 +76,8 @@ public final class Training {
                             new Checkpoints.RunIdentity(
                                     data.train().documents().size() + " ("
                                             + data.train().fingerprint() + ")",
-                                    training.rowsPerStep(),
-                                    settings.data().shuffle(),
+                                    shape.toString(),
+                                    order(settings.data(), data.train()),
                                     training.seed(),
                                     total,
                                     loaded.precision()),
@@ -192,14 +191,50 @@ public final class Training {
                                 : " (device " + Devices.name(loaded.device()) + ")"));
         summary.putAll(compute.said());
         summary.put("train rows", rows(data.train()));
+        List<Integer> taken = plan.taken();
+        for (int i = 0; i < taken.size(); i++) {
+            Dataset.Mix mix = data.train().mixes().get(i);
+            summary.put(
+                    "mixed in",
+                    summary.getOrDefault("mixed in", "") + (i == 0 ? "" : ", ") + mix.file() + " " + mix.share() + " ("
+                            + taken.get(i) + " documents an epoch)");
+        }
         data.eval().ifPresent(eval -> summary.put("eval rows", rows(eval)));
+        data.eval()
+                .map(eval -> eval.report().shared())
+                .filter(shared -> shared > 0)
+                .ifPresent(shared -> summary.put("careful", shared + " of the eval rows are trained too"));
         summary.put("loss on", lossOn(settings.encoding()));
-        summary.put(
-                "step",
-                training.rowsPerStep() + " rows (" + training.perDeviceTrainBatchSize() + " x "
-                        + training.gradientAccumulationSteps() + "), " + plan.stepsPerEpoch() + " steps an epoch");
+        summary.put("step", step(settings, plan));
         checkpoint.ifPresent(path -> summary.put("resumed from", path.toString()));
         return summary;
+    }
+
+    private static String step(RunSettings settings, StepPlan plan) {
+        TrainingSettings training = settings.training();
+        StepShape shape = plan.shape();
+        StringBuilder step = new StringBuilder(shape.toString());
+        if (shape.tokens() == 0) {
+            step.append(" (" + training.perDeviceTrainBatchSize() + " x " + training.gradientAccumulationSteps() + ")");
+        }
+        step.append(", " + plan.stepsIn(0) + " steps an epoch");
+        if (shape.packLength() > 0) {
+            step.append(String.format(
+                    Locale.ROOT,
+                    ", packed into %d sequences, %.1f%% full",
+                    plan.packsIn(0),
+                    100 * (double) plan.tokensIn(0) / plan.packsIn(0) / shape.packLength()));
+        }
+        return step.toString();
+    }
+
+    /// What the order of an epoch depends on besides its seed.
+    private static String order(DataSettings settings, Dataset rows) {
+        return (settings.shuffle() ? "shuffled" : "unshuffled") + ", " + settings.combine()
+                + (settings.dedup() ? ", deduplicated" : "")
+                + rows.mixes().stream()
+                        .map(mix -> ", mix " + mix.share() + " from document " + mix.first())
+                        .collect(Collectors.joining());
     }
 
     private static String lossOn(EncodingSettings data) {
@@ -210,7 +245,10 @@ public final class Training {
     private static String rows(Dataset dataset) {
         Dataset.Report report = dataset.report();
         return report.rows() + " (" + report.tokens() + " tokens, " + report.labelTokens() + " trained, "
-                + report.truncated() + " cut off, " + dropped(report) + ")";
+                + report.truncated() + " cut off, "
+                + (report.duplicates() > 0 ? report.duplicates() + " duplicates, " : "")
+                + (report.bad().isEmpty() ? "" : report.bad().size() + " more broken and skipped, ")
+                + dropped(report) + ")";
     }
 
     /// Refuses an output directory that is in use, before anything is read or written.

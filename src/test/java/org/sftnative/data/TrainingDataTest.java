@@ -122,10 +122,15 @@ class TrainingDataTest {
     @Test
     void aRowStaysOnItsSideWhenOthersAreAdded() {
         Example.Completion example = new Example.Completion("ab", "c");
-        assertEquals(TrainingData.position(example), TrainingData.position(new Example.Completion("ab", "c")));
-        assertTrue(TrainingData.position(example) != TrainingData.position(new Example.Completion("a", "bc")));
-        assertTrue(TrainingData.position(example) != TrainingData.position(new Example.Completion("ba", "c")));
-        assertTrue(TrainingData.position(example) != TrainingData.position(new Example.Completion("ab", "d")));
+        assertEquals(
+                ContentHash.of(example).position(),
+                ContentHash.of(new Example.Completion("ab", "c")).position());
+        assertTrue(ContentHash.of(example).position()
+                != ContentHash.of(new Example.Completion("a", "bc")).position());
+        assertTrue(ContentHash.of(example).position()
+                != ContentHash.of(new Example.Completion("ba", "c")).position());
+        assertTrue(ContentHash.of(example).position()
+                != ContentHash.of(new Example.Completion("ab", "d")).position());
     }
 
     @Test
