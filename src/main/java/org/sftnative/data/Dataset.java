@@ -32,39 +32,25 @@ public record Dataset(List<Document> documents, List<Source> sources, List<Mix> 
     /// A row that lost every label.
     public record Dropped(Path file, int row) {}
 
-    /// A row that could not be read, and was skipped.
-    ///
-    /// @param message what is wrong with it; begins with the file and the row
-    public record Bad(Path file, int row, String message) {}
-
     /// What tokenisation did.
     ///
-    /// @param rows rows read, bad ones not counted
+    /// @param rows rows read, broken ones not counted
     /// @param tokens tokens of all documents
     /// @param labelTokens trained positions of all documents
     /// @param truncated rows that were cut at the maximum length, dropped ones among them
     /// @param dropped rows that are no documents because no label was left
-    /// @param bad rows that could not be read
     /// @param duplicates rows that are equal to an earlier one, left out or not
     /// @param shared of training rows: those left out of a mixed set because they are evaluated; of
     ///     evaluation rows: those that are trained too
     public record Report(
-            int rows,
-            long tokens,
-            long labelTokens,
-            int truncated,
-            List<Dropped> dropped,
-            List<Bad> bad,
-            int duplicates,
-            int shared) {
+            int rows, long tokens, long labelTokens, int truncated, List<Dropped> dropped, int duplicates, int shared) {
         public Report {
             dropped = List.copyOf(dropped);
-            bad = List.copyOf(bad);
         }
 
         /// Rows that are all good, and all different.
         public Report(int rows, long tokens, long labelTokens, int truncated, List<Dropped> dropped) {
-            this(rows, tokens, labelTokens, truncated, dropped, List.of(), 0, 0);
+            this(rows, tokens, labelTokens, truncated, dropped, 0, 0);
         }
     }
 

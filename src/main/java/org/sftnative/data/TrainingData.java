@@ -13,7 +13,9 @@ import org.sftnative.config.EncodingSettings;
 import org.sftnative.config.RowSettings;
 
 /// The rows of a run: those it trains on and, if it evaluates, those it does not.
-public record TrainingData(Dataset train, Optional<Dataset> eval) {
+///
+/// @param bad what is wrong with each broken row that was skipped, in order
+public record TrainingData(Dataset train, Optional<Dataset> eval, List<String> bad) {
     /// Rows are read in pieces of this many, so that text never fills the memory while all cores
     /// tokenise.
     private static final int PIECE = 4096;
@@ -35,16 +37,15 @@ public record TrainingData(Dataset train, Optional<Dataset> eval) {
     /// One reading of all files.
     private static final class Loading {
         private final DataSettings settings;
-        private final int maxBad;
         private final Encoder encoder;
         private final Collector train;
         private final Collector eval;
         private final boolean splits;
-        private int bad;
+        private final BadRows bad;
 
         Loading(DataSettings settings, RowSettings rows, EncodingSettings encoding, Tokenizer tokenizer) {
             this.settings = settings;
-            this.maxBad = rows.maxBad();
+            bad = new BadRows(rows.maxBad());
             splits = settings.evalFraction() > 0;
             encoder = new Encoder(tokenizer, encoding);
             train = new Collector("train_file", settings, encoding.maxLength(), settings.dedup());
@@ -65,12 +66,13 @@ public record TrainingData(Dataset train, Optional<Dataset> eval) {
                 read(mix.file(), 0, Optional.of(mix));
             }
             train.seen.keySet().forEach(trained -> eval.shared += eval.seen.getOrDefault(trained, 0));
-            return new TrainingData(train.dataset(), evaluates ? Optional.of(eval.dataset()) : Optional.empty());
+            return new TrainingData(
+                    train.dataset(), evaluates ? Optional.of(eval.dataset()) : Optional.empty(), bad.messages());
         }
 
         private record Read(int row, Example example) {}
 
-        private record Tokenised(int row, ContentHash hash, Encoder.Encoded encoded, Optional<InputException> bad) {}
+        private record Tokenised(int row, ContentHash hash, Encoder.Encoded encoded, Optional<InputException> broken) {}
 
         /// @param evalFraction 0: all rows train, 1: all evaluate
         private void read(Path file, double evalFraction, Optional<DataSettings.Mix> mix) {
@@ -111,17 +113,9 @@ public record TrainingData(Dataset train, Optional<Dataset> eval) {
         }
 
         private void add(Path file, Tokenised row, double evalFraction, boolean mixed) {
-            Collector side =
-                    row.bad().isEmpty() && row.hash().position() < evalFraction || evalFraction == 1 ? eval : train;
-            if (row.bad().isPresent()) {
-                InputException why = row.bad().get();
-                if (++bad > maxBad) {
-                    throw maxBad == 0
-                            ? why
-                            : new InputException(
-                                    why.getMessage() + "\n  max_bad is " + maxBad + ", and this is one more", why);
-                }
-                side.bad.add(new Dataset.Bad(file, row.row(), why.getMessage()));
+            Collector side = row.hash().position() < evalFraction ? eval : train;
+            if (row.broken().isPresent()) {
+                bad.add(row.broken().get());
             } else if (mixed && splits && eval.seen.containsKey(row.hash())) {
                 side.rows++;
                 side.shared++;
@@ -141,7 +135,6 @@ public record TrainingData(Dataset train, Optional<Dataset> eval) {
         private final List<Dataset.Source> sources = new ArrayList<>();
         private final List<Dataset.Mix> mixes = new ArrayList<>();
         private final List<Dataset.Dropped> dropped = new ArrayList<>();
-        private final List<Dataset.Bad> bad = new ArrayList<>();
         private final Map<ContentHash, Integer> seen = new HashMap<>(); // and how often
         private int rows;
         private long tokens;
@@ -224,7 +217,7 @@ public record TrainingData(Dataset train, Optional<Dataset> eval) {
                     documents,
                     sources,
                     mixes,
-                    new Dataset.Report(rows, tokens, labelTokens, truncated, dropped, bad, duplicates, shared));
+                    new Dataset.Report(rows, tokens, labelTokens, truncated, dropped, duplicates, shared));
         }
     }
 }

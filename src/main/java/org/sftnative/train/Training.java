@@ -204,6 +204,11 @@ public final class Training {
                 .map(eval -> eval.report().shared())
                 .filter(shared -> shared > 0)
                 .ifPresent(shared -> summary.put("careful", shared + " of the eval rows are trained too"));
+        if (!data.bad().isEmpty()) {
+            summary.put(
+                    "broken rows",
+                    data.bad().size() + " skipped, the first: " + data.bad().getFirst());
+        }
         summary.put("loss on", lossOn(settings.encoding()));
         summary.put("step", step(settings, plan));
         checkpoint.ifPresent(path -> summary.put("resumed from", path.toString()));
@@ -247,7 +252,6 @@ public final class Training {
         return report.rows() + " (" + report.tokens() + " tokens, " + report.labelTokens() + " trained, "
                 + report.truncated() + " cut off, "
                 + (report.duplicates() > 0 ? report.duplicates() + " duplicates, " : "")
-                + (report.bad().isEmpty() ? "" : report.bad().size() + " more broken and skipped, ")
                 + dropped(report) + ")";
     }
 
