@@ -48,8 +48,8 @@ public record TrainingData(Dataset train, Optional<Dataset> eval, List<String> b
             bad = new BadRows(rows.maxBad());
             splits = settings.evalFraction() > 0;
             encoder = new Encoder(tokenizer, encoding);
-            train = new Collector("train_file", settings, encoding.maxLength(), settings.dedup());
-            eval = new Collector(splits ? "eval_fraction" : "eval_file", settings, encoding.maxLength(), false);
+            train = new Collector("train_file", settings, encoding.maxLength(), settings.dedup(), bad);
+            eval = new Collector(splits ? "eval_fraction" : "eval_file", settings, encoding.maxLength(), false, bad);
         }
 
         TrainingData load() {
@@ -131,6 +131,7 @@ public record TrainingData(Dataset train, Optional<Dataset> eval, List<String> b
         private final DataSettings settings;
         private final int maxLength;
         private final boolean dedup;
+        private final BadRows bad;
         private final List<Document> documents = new ArrayList<>();
         private final List<Dataset.Source> sources = new ArrayList<>();
         private final List<Dataset.Mix> mixes = new ArrayList<>();
@@ -144,7 +145,8 @@ public record TrainingData(Dataset train, Optional<Dataset> eval, List<String> b
         private int shared;
         private Dataset.Source opened; // with the counts before it
 
-        Collector(String setting, DataSettings settings, int maxLength, boolean dedup) {
+        Collector(String setting, DataSettings settings, int maxLength, boolean dedup, BadRows bad) {
+            this.bad = bad;
             this.maxLength = maxLength;
             this.setting = setting;
             this.settings = settings;
@@ -159,8 +161,8 @@ public record TrainingData(Dataset train, Optional<Dataset> eval, List<String> b
         void close(Optional<DataSettings.Mix> mix) {
             if (mix.isPresent() && documents.size() == opened.first()) {
                 throw new InputException("'mix' leaves no row of " + opened.file() + ": of " + (rows - opened.rows())
-                        + " rows, " + (duplicates - opened.duplicates()) + " are equal to others, and the rest lose"
-                        + " every label\n  leave it out, or give other rows");
+                        + " rows, " + (duplicates - opened.duplicates()) + " are equal to others, and the rest are"
+                        + " evaluated or lose every label\n  leave it out, or give other rows");
             }
             if (rows > opened.rows()) {
                 sources.add(new Dataset.Source(
@@ -198,6 +200,10 @@ public record TrainingData(Dataset train, Optional<Dataset> eval, List<String> b
                         + (setting.equals("eval_file") ? settings.evalFile().stream() : settings.trainFile().stream())
                                 .map(Path::toString)
                                 .collect(Collectors.joining(", "))
+                        + (bad.messages().isEmpty()
+                                ? ""
+                                : ": " + bad.messages().size() + " are broken, the first: "
+                                        + bad.messages().getFirst())
                         + "\n  give more rows" + (settings.evalFraction() > 0 ? ", or another fraction" : ""));
             }
             if (documents.isEmpty()) {

@@ -23,8 +23,10 @@ import org.sftnative.InputException;
 import org.sftnative.config.EvalSettings;
 import org.sftnative.config.GenerateSettings;
 import org.sftnative.config.InitSettings;
+import org.sftnative.config.ReportSettings;
 import org.sftnative.config.RunSettings;
 import org.sftnative.config.WeightDtype;
+import org.sftnative.data.DataReport;
 import org.sftnative.metrics.RunEvent;
 import org.sftnative.metrics.RunListener;
 import org.sftnative.train.DivergedException;
@@ -100,7 +102,7 @@ class CommandLineProgramTest {
                 "train --max_steps 1.5 | setting 'max_steps' (--max-steps) is '1.5', must be a whole number of at most 2147483647",
                 "train --config none.yaml | settings file none.yaml does not exist",
                 "info | MODEL is missing / see sft-native info --help",
-                "eval --model m | a setting is missing / --eval-file: rows to score: a JSON array or JSON Lines",
+                "eval --model m | a setting is missing / --eval-file: rows to score: files, directories or globs",
             })
     void badInputExitsWithTwoAndSaysWhatToDo(String line, String text) {
         String message = text.replace(" / ", "\n  ");
@@ -298,6 +300,11 @@ class CommandLineProgramTest {
         public Score eval(EvalSettings settings) {
             calls.add(settings);
             return new Score(Math.log(2), 10, 3, 1.5);
+        }
+
+        @Override
+        public DataReport data(ReportSettings settings) {
+            throw new AssertionError("DataCommandTest has the whole command");
         }
 
         @Override

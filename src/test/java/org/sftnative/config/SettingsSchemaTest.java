@@ -103,7 +103,7 @@ class SettingsSchemaTest {
         InputException error =
                 assertThrows(InputException.class, () -> RUN.bind(RUN.resolve(List.of(flag("model", "m")))));
         assertEquals(
-                "2 settings are missing\n  --train-file: rows to train on: a JSON array or JSON Lines\n"
+                "2 settings are missing\n  --train-file: rows to train on: files, directories or globs\n"
                         + "  --output-dir: where the model, checkpoints and logs go",
                 error.getMessage());
     }
@@ -150,7 +150,8 @@ class SettingsSchemaTest {
 
     @Test
     void aSettingMeansTheSameInEveryCommand() {
-        for (Class<? extends Record> command : List.of(EvalSettings.class, GenerateSettings.class)) {
+        for (Class<? extends Record> command :
+                List.of(EvalSettings.class, GenerateSettings.class, ReportSettings.class)) {
             for (SettingsField field : SettingsSchema.of(command).fields()) {
                 RUN.find(field.name()).ifPresent(inTrain -> {
                     assertEquals(inTrain.defaultText(), field.defaultText(), field.name());
