@@ -71,7 +71,7 @@ final class Rooms implements Work {
         Tokenizer tokenizer = Tokenizer.load(settings.modelNameOrPath());
         RowSettings rows = settings.rows();
         if (!settings.validate()) { // a report lists what is broken
-            rows = new RowSettings(rows.format(), rows.field(), Integer.MAX_VALUE);
+            rows = new RowSettings(rows.format(), rows.field(), Integer.MAX_VALUE, rows.tokenCache(), rows.cacheDir());
         }
         TrainingData data = TrainingData.load(settings.data(), rows, settings.encoding(), tokenizer);
         int maxLength = settings.encoding().maxLength();

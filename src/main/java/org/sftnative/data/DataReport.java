@@ -145,10 +145,9 @@ public record DataReport(
                             ? sources.get(i + 1).first()
                             : dataset.documents().size();
                     String mixed = dataset.mixes().stream()
-                            .filter(mix -> mix.first() <= source.first() && end > mix.first())
-                            .filter(mix -> mix.file().equals(source.file()))
+                            .filter(mix -> mix.first() <= source.first())
+                            .reduce((_, later) -> later)
                             .map(mix -> "mix " + mix.share())
-                            .findFirst()
                             .orElse(role);
                     return new SourceLine(
                             source.file(),

@@ -4,10 +4,14 @@ import java.io.IOException;
 import java.nio.charset.CharacterCodingException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Optional;
+import java.util.stream.Collectors;
 import org.sftnative.InputException;
 import tools.jackson.core.JacksonException;
+import tools.jackson.core.StreamReadConstraints;
 import tools.jackson.core.StreamReadFeature;
+import tools.jackson.core.json.JsonFactory;
 import tools.jackson.databind.DeserializationFeature;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
@@ -15,12 +19,22 @@ import tools.jackson.databind.node.ObjectNode;
 
 /// Strict JSON: no duplicate keys, nothing after the document.
 final class Json {
-    static final JsonMapper STRICT = JsonMapper.builder()
-            .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
-            .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
-            .build();
+    static final JsonMapper STRICT = strict(StreamReadConstraints.defaults());
+
+    /// The same for rows, which may be as long as the memory holds: the parser's own limit of a string is 100 MB.
+    static final JsonMapper ROWS = strict(
+            StreamReadConstraints.builder().maxStringLength(Integer.MAX_VALUE).build());
 
     private Json() {}
+
+    private static JsonMapper strict(StreamReadConstraints limits) {
+        return JsonMapper.builder(JsonFactory.builder()
+                        .streamReadConstraints(limits)
+                        .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
+                        .build())
+                .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
+                .build();
+    }
 
     /// The JSON object that a file holds.
     ///
@@ -58,6 +72,22 @@ final class Json {
             case NULL -> "null";
             default -> "nothing";
         };
+    }
+
+    /// For a message: ` (keys: instruction, response)`.
+    static String keys(ObjectNode object) {
+        List<String> names =
+                object.propertyNames().stream().limit(20).map(Json::shown).toList();
+        return " (keys: " + String.join(", ", names) + (object.size() > names.size() ? ", ..." : "") + ")";
+    }
+
+    /// A text of a row, short enough for a message and without what a terminal would obey.
+    static String shown(String text) {
+        String line = text.codePoints()
+                .limit(80)
+                .mapToObj(c -> Character.isISOControl(c) ? "\\u%04x".formatted(c) : Character.toString(c))
+                .collect(Collectors.joining());
+        return text.codePointCount(0, text.length()) > 80 ? line + "..." : line;
     }
 
     /// ` in line 3`, or nothing where the parser does not know.

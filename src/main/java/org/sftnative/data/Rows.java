@@ -1,203 +1,158 @@
 package org.sftnative.data;
 
-import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStream;
-import java.io.InputStreamReader;
-import java.io.PushbackInputStream;
-import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Iterator;
+import java.util.Locale;
 import java.util.NoSuchElementException;
 import java.util.Optional;
 import org.sftnative.InputException;
 import tools.jackson.core.JacksonException;
-import tools.jackson.core.JsonParser;
-import tools.jackson.core.JsonToken;
-import tools.jackson.core.exc.UnexpectedEndOfInputException;
-import tools.jackson.databind.DeserializationFeature;
 import tools.jackson.databind.JsonNode;
-import tools.jackson.databind.ObjectReader;
-import tools.jackson.databind.node.ObjectNode;
 
-/// Streams the rows of a JSON array or of JSON Lines, told apart by the first character. A byte-order mark, CRLF
-/// and empty lines are fine. Everything wrong is an [InputException] that names the file and the line or row.
+/// Streams the rows of a JSON array, of JSON Lines, of CSV (a name that ends in `.csv`), all three also gzipped, or
+/// of Parquet. What a file is, but for CSV, its first bytes say. A byte-order mark, CRLF and empty lines are fine.
+/// Everything wrong is an [InputException] that names the file and the line or row.
 public final class Rows implements Iterator<Row>, AutoCloseable {
-    private static final String EXPECTED = "rows must be a JSON array of objects, or JSON Lines: one object a line";
-    private static final ObjectReader IN_ARRAY =
-            Json.STRICT.reader().without(DeserializationFeature.FAIL_ON_TRAILING_TOKENS);
+    static final String EXPECTED =
+            "rows must be a JSON array of objects, JSON Lines (one object a line), CSV (in NAME.csv) or Parquet";
+    private static final byte[] PARQUET = "PAR1".getBytes(StandardCharsets.US_ASCII);
 
     private final Path file;
-    private final BufferedReader text;
-    private final Optional<JsonParser> array;
-    private int line;
+    private final RowReader reader;
     private int number;
-    private Optional<Row> next;
+    private boolean ended;
+    private Optional<RowReader.Read> next = Optional.empty();
 
-    private Rows(Path file, InputStream bytes) throws IOException {
+    private Rows(Path file, RowReader reader) {
         this.file = file;
-        PushbackInputStream start = new PushbackInputStream(bytes, 3);
-        byte[] mark = start.readNBytes(3);
-        if (mark.length < 3 || (mark[0] & 255) != 0xEF || (mark[1] & 255) != 0xBB || (mark[2] & 255) != 0xBF) {
-            start.unread(mark);
-        }
-        int first = start.read();
-        while (first == ' ' || first == '\t' || first == '\r' || first == '\n') {
-            line += first == '\n' ? 1 : 0;
-            first = start.read();
-        }
-        if (first < 0) {
-            throw new InputException(file + " is empty\n  " + EXPECTED);
-        }
-        if (first != '[' && first != '{') {
-            throw new InputException(file + " is not JSON: it starts with " + shown(first) + "\n  " + EXPECTED);
-        }
-        start.unread(first);
-        text = new BufferedReader(
-                new InputStreamReader(start, StandardCharsets.UTF_8.newDecoder()), 1 << 16); // a new decoder is strict
-        array = first == '[' ? Optional.of(Json.STRICT.createParser(text)) : Optional.empty();
-        next = advance();
+        this.reader = reader;
     }
 
-    /// @throws InputException if the file is missing, a directory, empty or not JSON
+    /// @throws InputException if the file is missing, a directory, empty or of no kind that holds rows
     public static Rows open(Path file) {
         if (Files.isDirectory(file)) {
             throw new InputException(file + " is a directory, must be a file of rows");
         }
-        InputStream bytes = null;
         try {
-            bytes = Files.newInputStream(file);
-            return new Rows(file, new java.io.BufferedInputStream(bytes, 1 << 16));
+            return new Rows(file, reader(file));
         } catch (IOException e) {
-            close(bytes);
             throw new InputException("cannot read " + file + ": " + Json.reason(e), e);
-        } catch (RuntimeException e) {
-            close(bytes);
+        } catch (OutOfMemoryError e) {
+            throw tooLarge(file, 1, e);
+        }
+    }
+
+    private static RowReader reader(Path file) throws IOException {
+        InputStream bytes = RowBytes.open(file);
+        try {
+            if (RowBytes.startsWith(bytes, PARQUET)) {
+                bytes.close();
+                return new ParquetRows(file);
+            }
+            String name = file.getFileName().toString().toLowerCase(Locale.ROOT);
+            if (name.endsWith(".csv") || name.endsWith(".csv.gz")) {
+                return new CsvRows(file, bytes);
+            }
+            int first = firstLetter(file);
+            if (first < 0) {
+                throw new InputException(file + " is empty\n  " + EXPECTED);
+            }
+            return switch (first) {
+                case '[' -> new JsonArrayRows(file, bytes);
+                case '{' -> new JsonLinesRows(file, bytes);
+                default ->
+                    throw new InputException(file + " is not JSON: it starts with " + shown(first) + "\n  " + EXPECTED);
+            };
+        } catch (IOException | RuntimeException e) {
+            bytes.close();
             throw e;
         }
     }
 
+    /// The first byte that is not white; -1 if there is none.
+    private static int firstLetter(Path file) throws IOException {
+        try (InputStream bytes = RowBytes.open(file)) {
+            int first = bytes.read();
+            while (first == ' ' || first == '\t' || first == '\r' || first == '\n') {
+                first = bytes.read();
+            }
+            return first;
+        }
+    }
+
+    /// The next row or why it is broken; empty at the end.
+    ///
+    /// @throws InputException if the file is broken so that reading cannot go on
+    Optional<RowReader.Read> read() {
+        if (ended) {
+            return Optional.empty();
+        }
+        try {
+            Optional<RowReader.Read> read = next.isPresent() ? next : reader.read();
+            next = Optional.empty();
+            ended = read.isEmpty();
+            number += read.isPresent() ? 1 : 0;
+            return read;
+        } catch (IOException e) {
+            throw new InputException("cannot read " + file + ": " + Json.reason(e), e);
+        } catch (OutOfMemoryError e) {
+            throw tooLarge(file, number + 1, e);
+        }
+    }
+
+    /// @throws InputException if the file is broken so that reading cannot go on
     @Override
     public boolean hasNext() {
+        if (next.isEmpty()) {
+            next = read();
+            number -= next.isPresent() ? 1 : 0;
+        }
         return next.isPresent();
     }
 
-    /// @throws InputException if the row after this one is broken: it is read ahead
+    /// @throws InputException if the row is broken
     @Override
     public Row next() {
-        Row row = next.orElseThrow(NoSuchElementException::new);
-        next = advance();
-        return row;
+        return switch (read().orElseThrow(NoSuchElementException::new)) {
+            case RowReader.Good good -> good.row();
+            case RowReader.Bad bad -> throw bad.reason();
+        };
     }
 
     @Override
     public void close() {
-        close(text);
-    }
-
-    private Optional<Row> advance() {
         try {
-            Optional<JsonNode> value = array.isPresent() ? fromArray(array.get()) : fromLine();
-            return value.map(node -> {
-                number++;
-                if (node instanceof ObjectNode fields) {
-                    return new Row(file, number, fields);
-                }
-                throw new InputException(
-                        file + ", row " + number + " is " + Json.kind(node) + ", must be an object\n  " + EXPECTED);
-            });
-        } catch (CharacterCodingException e) {
-            throw new InputException(
-                    file + " is not UTF-8 text in line " + malformedLine() + "\n  save it as UTF-8", e);
-        } catch (IOException e) {
-            throw new InputException("cannot read " + file + ": " + Json.reason(e), e);
+            reader.close();
+        } catch (IOException _) {
+            // it was only read
         }
     }
 
-    private Optional<JsonNode> fromArray(JsonParser parser) throws IOException {
-        try {
-            if (number == 0) {
-                parser.nextToken(); // the array's own beginning
-            }
-            JsonToken token = parser.nextToken();
-            if (token == JsonToken.END_ARRAY) {
-                if (parser.nextToken() != null) {
-                    throw new InputException(file + " goes on after the end of its array, in line "
-                            + (line + parser.currentTokenLocation().getLineNr()) + "\n  " + EXPECTED);
-                }
-                return Optional.empty();
-            }
-            if (token == null) {
-                throw cutOff();
-            }
-            return Optional.of(IN_ARRAY.readTree(parser));
-        } catch (JacksonException e) {
-            if (e.getCause() instanceof IOException io) {
-                throw io;
-            }
-            // the parser has an exception of its own for an end inside a token, but not between two
-            if (e instanceof UnexpectedEndOfInputException
-                    || e.getOriginalMessage().startsWith("Unexpected end-of-input")) {
-                throw cutOff();
-            }
-            throw broken(e, line + parser.currentLocation().getLineNr());
-        }
-    }
-
-    private InputException cutOff() {
+    static InputException notAnObject(Path file, int number, JsonNode value) {
         return new InputException(
-                file + " is cut off: it ends in row " + (number + 1) + ", before the array is closed\n  " + EXPECTED);
+                file + ", row " + number + " is " + Json.kind(value) + ", must be an object\n  " + EXPECTED);
     }
 
-    private Optional<JsonNode> fromLine() throws IOException {
-        String content;
-        do {
-            content = text.readLine();
-            line++;
-        } while (content != null && content.isBlank());
-        if (content == null) {
-            return Optional.empty();
-        }
-        try {
-            return Optional.of(Json.STRICT.readTree(content));
-        } catch (JacksonException e) {
-            throw broken(e, line);
-        }
-    }
-
-    private InputException broken(JacksonException e, int where) {
+    static InputException notJson(Path file, int number, int line, JacksonException e) {
         return new InputException(
-                file + ", row " + (number + 1) + ": not valid JSON in line " + where + ": " + e.getOriginalMessage()
-                        + "\n  " + EXPECTED,
+                file + ", row " + number + ": not valid JSON in line " + line + ": " + e.getOriginalMessage() + "\n  "
+                        + EXPECTED,
                 e);
     }
 
-    /// The readers decode ahead of the row they are at, so the line is looked for anew.
-    private int malformedLine() {
-        int at = 1;
-        try (var reader = new InputStreamReader(Files.newInputStream(file), StandardCharsets.UTF_8.newDecoder())) {
-            for (int c = reader.read(); c >= 0; c = reader.read()) {
-                at += c == '\n' ? 1 : 0;
-            }
-        } catch (IOException _) {
-            // the malformed byte: that is the line
-        }
-        return at;
+    private static InputException tooLarge(Path file, int number, OutOfMemoryError e) {
+        return new InputException(
+                file + ", row " + number + " does not fit Java's memory, "
+                        + (Runtime.getRuntime().maxMemory() >> 20) + " MiB"
+                        + "\n  give it more (-Xmx, by JDK_JAVA_OPTIONS or SFT_JAVA_OPTS), or cut the row",
+                e);
     }
 
     private static String shown(int first) {
         return first > ' ' && first < 127 ? "'" + (char) first + "'" : "byte 0x%02X".formatted(first);
-    }
-
-    private static void close(AutoCloseable stream) {
-        try {
-            if (stream != null) {
-                stream.close();
-            }
-        } catch (Exception _) {
-            // it was only read
-        }
     }
 }

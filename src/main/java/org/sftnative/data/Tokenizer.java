@@ -16,8 +16,10 @@ import tools.jackson.databind.node.ObjectNode;
 /// [#encodeRow], which never takes the text of a row for a special token.
 /// Never truncates, never pads. Safe for use by several threads.
 public final class Tokenizer {
+    private final Path directory;
     private final NativeTokenizer whole;
     private final NativeTokenizer plain;
+    private final Optional<BlankPieces> pieces;
     private final BitSet special;
     private final int unknownId;
     private final int[] prefix;
@@ -28,8 +30,10 @@ public final class Tokenizer {
     private final OptionalInt padId;
 
     private Tokenizer(TokenizerJson json, Path file, OptionalInt bosId, OptionalInt eosId, OptionalInt padId) {
+        directory = file.toAbsolutePath().getParent();
         whole = new NativeTokenizer(json.whole(), file.toString());
         plain = new NativeTokenizer(json.withoutSpecial(), file.toString());
+        pieces = json.splitsAtBlanks() ? Optional.of(new BlankPieces(whole)) : Optional.empty();
         special = json.special();
         unknownId = json.unknown().orElse(-1);
         vocabSize = json.vocabSize();
@@ -121,7 +125,7 @@ public final class Tokenizer {
     /// @param last whether what tokenizer.json adds after a text (nothing, in most models) comes after it
     /// @throws InputException if this tokenizer cannot write a special token's text in other tokens
     public int[] encodeRow(String text, boolean first, boolean last) {
-        int[] ids = whole.ids(text, false);
+        int[] ids = pieces.isPresent() ? pieces.get().ids(text) : whole.ids(text, false);
         if (Arrays.stream(ids).anyMatch(special::get)) {
             ids = plain.ids(text, false);
             if (Arrays.stream(ids).anyMatch(id -> special.get(id) && id != unknownId)) {
@@ -141,6 +145,11 @@ public final class Tokenizer {
     /// Text of token ids, as transformers' `tok.decode(ids, skip_special_tokens=skipSpecial)`.
     public String decode(int[] ids, boolean skipSpecial) {
         return whole.decode(ids, skipSpecial);
+    }
+
+    /// The model directory that it was read from.
+    Path directory() {
+        return directory;
     }
 
     /// The beginning-of-sequence token, if the model has one.

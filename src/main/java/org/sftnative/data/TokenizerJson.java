@@ -7,6 +7,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
+import java.util.regex.Pattern;
 import org.sftnative.InputException;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ArrayNode;
@@ -15,6 +16,8 @@ import tools.jackson.databind.node.ObjectNode;
 /// A tokenizer.json, checked before the library sees it: what the library does not check itself ends in a Rust
 /// panic, and a panic ends the process.
 final class TokenizerJson {
+    private static final Pattern BLANK_INSIDE = Pattern.compile("[^ \u2581][ \u2581]", Pattern.DOTALL);
+
     private final Path file;
     private final ObjectNode root;
     private final Map<String, Integer> ids = new HashMap<>();
@@ -80,6 +83,42 @@ final class TokenizerJson {
                     .put("prepend_scheme", legacy ? "always" : "first")
                     .put("split", false);
         }
+    }
+
+    /// Whether the ids of a text are those of its pieces, cut before each blank that follows something other
+    /// than a blank: BPE over text in which blanks are U+2581, with no merge whose result has that mark after
+    /// another letter, and nothing else that looks over such a cut. The library writes no further blank before
+    /// a piece that starts with one.
+    boolean splitsAtBlanks() {
+        JsonNode model = root.path("model");
+        JsonNode pre = root.path("pre_tokenizer");
+        boolean plain = model.path("type").asString("").equals("BPE")
+                && !model.path("dropout").isNumber()
+                && !model.path("ignore_merges").asBoolean(false)
+                && model.path("continuing_subword_prefix").asString("").isEmpty()
+                && model.path("end_of_word_suffix").asString("").isEmpty()
+                && ids.containsKey("\u2581")
+                && pre.path("type").asString("").equals("Metaspace")
+                && pre.path("replacement").asString("").equals("\u2581")
+                && !root.path("normalizer").isObject();
+        if (!plain) {
+            return false;
+        }
+        for (JsonNode merge : model.path("merges")) {
+            String result = merge.isArray()
+                    ? merge.path(0).asString("") + merge.path(1).asString("")
+                    : merge.asString("").replaceFirst(" ", "");
+            if (BLANK_INSIDE.matcher(result).find()) {
+                return false;
+            }
+        }
+        for (JsonNode token : root.path("added_tokens")) {
+            if (token.path("rstrip").asBoolean(false)
+                    || BLANK_INSIDE.matcher(token.path("content").asString("")).find()) {
+                return false;
+            }
+        }
+        return true;
     }
 
     /// Id of a token by its exact text.

@@ -6,6 +6,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Consumer;
 import java.util.stream.Collectors;
 import org.sftnative.InputException;
 import org.sftnative.config.DataSettings;
@@ -16,10 +17,6 @@ import org.sftnative.config.RowSettings;
 ///
 /// @param bad what is wrong with each broken row that was skipped, in order
 public record TrainingData(Dataset train, Optional<Dataset> eval, List<String> bad) {
-    /// Rows are read in pieces of this many, so that text never fills the memory while all cores
-    /// tokenise.
-    private static final int PIECE = 4096;
-
     /// Reads and tokenises. The result is the same for any number of cores.
     ///
     /// With `eval_fraction`, which side a row is on depends on its prompt and response alone:
@@ -31,97 +28,84 @@ public record TrainingData(Dataset train, Optional<Dataset> eval, List<String> b
     ///     none of its rows keeps a label
     public static TrainingData load(
             DataSettings settings, RowSettings rows, EncodingSettings encoding, Tokenizer tokenizer) {
-        return new Loading(settings, rows, encoding, tokenizer).load();
+        return load(settings, rows, encoding, tokenizer, _ -> {});
+    }
+
+    /// Like the other `load`.
+    ///
+    /// @param say hears what a person should know, a line each: the files' formats, a cache that cannot be used
+    public static TrainingData load(
+            DataSettings settings,
+            RowSettings rows,
+            EncodingSettings encoding,
+            Tokenizer tokenizer,
+            Consumer<String> say) {
+        return new Loading(settings, rows, encoding, tokenizer, say).load();
     }
 
     /// One reading of all files.
     private static final class Loading {
         private final DataSettings settings;
-        private final Encoder encoder;
+        private final Tokenisation tokenisation;
         private final Collector train;
         private final Collector eval;
         private final boolean splits;
         private final BadRows bad;
 
-        Loading(DataSettings settings, RowSettings rows, EncodingSettings encoding, Tokenizer tokenizer) {
+        Loading(
+                DataSettings settings,
+                RowSettings rows,
+                EncodingSettings encoding,
+                Tokenizer tokenizer,
+                Consumer<String> say) {
             this.settings = settings;
             bad = new BadRows(rows.maxBad());
             splits = settings.evalFraction() > 0;
-            encoder = new Encoder(tokenizer, encoding);
+            tokenisation = new Tokenisation(tokenizer, new Encoder(tokenizer, encoding), encoding, rows, say);
             train = new Collector("train_file", settings, encoding.maxLength(), settings.dedup(), bad);
             eval = new Collector(splits ? "eval_fraction" : "eval_file", settings, encoding.maxLength(), false, bad);
         }
 
         TrainingData load() {
-            for (Path file : settings.trainFile()) {
+            for (Path file : RowFiles.resolve(settings.trainFile())) {
                 read(file, settings.evalFraction(), Optional.empty());
             }
             train.check();
-            settings.evalFile().ifPresent(file -> read(file, 1, Optional.empty()));
+            for (Path file : RowFiles.resolve(settings.evalFile().stream().toList())) {
+                read(file, 1, Optional.empty());
+            }
             boolean evaluates = splits || settings.evalFile().isPresent();
             if (evaluates) {
                 eval.check();
             }
             for (DataSettings.Mix mix : settings.mixes()) {
-                read(mix.file(), 0, Optional.of(mix));
+                train.begin(mix);
+                for (Path file : RowFiles.resolve(List.of(mix.file()))) {
+                    read(file, 0, Optional.of(mix));
+                }
+                train.end(mix);
             }
             train.seen.keySet().forEach(trained -> eval.shared += eval.seen.getOrDefault(trained, 0));
             return new TrainingData(
                     train.dataset(), evaluates ? Optional.of(eval.dataset()) : Optional.empty(), bad.messages());
         }
 
-        private record Read(int row, Example example) {}
-
-        private record Tokenised(int row, ContentHash hash, Encoder.Encoded encoded, Optional<InputException> broken) {}
-
         /// @param evalFraction 0: all rows train, 1: all evaluate
         private void read(Path file, double evalFraction, Optional<DataSettings.Mix> mix) {
-            RowFormat format = new RowFormat.Alpaca();
-            train.open(file, "alpaca", mix);
-            eval.open(file, "alpaca", Optional.empty());
-            try (Rows rows = Rows.open(file)) {
-                while (rows.hasNext()) {
-                    List<Row> piece = new ArrayList<>(PIECE);
-                    while (rows.hasNext() && piece.size() < PIECE) {
-                        piece.add(rows.next());
-                    }
-                    piece.parallelStream()
-                            .map(row -> tokenise(format, row))
-                            .toList() // in the order of the piece
-                            .forEach(row -> add(file, row, evalFraction, mix.isPresent()));
+            EncodedFile read = tokenisation.read(file, bad);
+            train.open(file, read.format());
+            eval.open(file, read.format());
+            for (EncodedRow row : read.rows()) {
+                Collector side = row.hash().position() < evalFraction ? eval : train;
+                if (mix.isPresent() && splits && eval.seen.containsKey(row.hash())) {
+                    side.rows++;
+                    side.shared++;
+                } else {
+                    side.add(file, row);
                 }
             }
-            train.close(mix);
-            eval.close(Optional.empty());
-        }
-
-        private Tokenised tokenise(RowFormat format, Row row) {
-            try {
-                Example example = format.example(row);
-                return new Tokenised(
-                        row.number(), ContentHash.of(example), encoder.encode(row.number(), example), Optional.empty());
-            } catch (InputException e) {
-                InputException named = e.getMessage().startsWith(row.where())
-                        ? e
-                        : new InputException(row.where() + ": " + e.getMessage(), e);
-                return new Tokenised(
-                        row.number(),
-                        new ContentHash(0, 0),
-                        new Encoder.Encoded(Optional.empty(), false),
-                        Optional.of(named));
-            }
-        }
-
-        private void add(Path file, Tokenised row, double evalFraction, boolean mixed) {
-            Collector side = row.hash().position() < evalFraction ? eval : train;
-            if (row.broken().isPresent()) {
-                bad.add(row.broken().get());
-            } else if (mixed && splits && eval.seen.containsKey(row.hash())) {
-                side.rows++;
-                side.shared++;
-            } else {
-                side.add(file, row.row(), row.hash(), row.encoded());
-            }
+            train.close();
+            eval.close();
         }
     }
 
@@ -153,17 +137,11 @@ public record TrainingData(Dataset train, Optional<Dataset> eval, List<String> b
             this.dedup = dedup;
         }
 
-        void open(Path file, String format, Optional<DataSettings.Mix> mix) {
+        void open(Path file, String format) {
             opened = new Dataset.Source(file, format, documents.size(), rows, truncated, duplicates);
-            mix.ifPresent(m -> mixes.add(new Dataset.Mix(file, documents.size(), m.share())));
         }
 
-        void close(Optional<DataSettings.Mix> mix) {
-            if (mix.isPresent() && documents.size() == opened.first()) {
-                throw new InputException("'mix' leaves no row of " + opened.file() + ": of " + (rows - opened.rows())
-                        + " rows, " + (duplicates - opened.duplicates()) + " are equal to others, and the rest are"
-                        + " evaluated or lose every label\n  leave it out, or give other rows");
-            }
+        void close() {
             if (rows > opened.rows()) {
                 sources.add(new Dataset.Source(
                         opened.file(),
@@ -175,16 +153,32 @@ public record TrainingData(Dataset train, Optional<Dataset> eval, List<String> b
             }
         }
 
-        void add(Path file, int row, ContentHash hash, Encoder.Encoded encoded) {
+        void begin(DataSettings.Mix mix) {
+            mixes.add(new Dataset.Mix(mix.file(), documents.size(), mix.share()));
+        }
+
+        /// @throws InputException if the set has no document
+        void end(DataSettings.Mix mix) {
+            if (documents.size() == mixes.getLast().first()) {
+                throw new InputException("'mix' leaves no row of " + mix.file()
+                        + ": all are equal to others, evaluated, or lose every label"
+                        + "\n  leave it out, or give other rows");
+            }
+        }
+
+        void add(Path file, EncodedRow row) {
             rows++;
-            if (seen.merge(hash, 1, Integer::sum) > 1) {
+            if (seen.merge(row.hash(), 1, Integer::sum) > 1) {
                 duplicates++;
                 if (dedup) {
                     return;
                 }
             }
-            truncated += encoded.truncated() ? 1 : 0;
-            encoded.document().ifPresentOrElse(this::add, () -> dropped.add(new Dataset.Dropped(file, row)));
+            truncated += row.truncated() ? 1 : 0;
+            row.documents().forEach(this::add);
+            if (row.documents().isEmpty()) {
+                dropped.add(new Dataset.Dropped(file, row.row()));
+            }
         }
 
         private void add(Document document) {

@@ -1,6 +1,7 @@
 package org.sftnative.train;
 
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -55,8 +56,9 @@ public final class Training {
                 training.resumeFromCheckpoint().map(resume -> Checkpoints.find(training.outputDir(), resume));
         ModelSettings modelSettings = settings.model();
         try (LoadedModel loaded = LoadedModel.open(modelSettings)) {
-            TrainingData data =
-                    TrainingData.load(settings.data(), settings.rows(), settings.encoding(), loaded.tokenizer());
+            List<String> said = new ArrayList<>();
+            TrainingData data = TrainingData.load(
+                    settings.data(), settings.rows(), settings.encoding(), loaded.tokenizer(), said::add);
             data.train().checkVocabulary(loaded.config().vocabSize());
             data.eval().ifPresent(eval -> eval.checkVocabulary(loaded.config().vocabSize()));
             ComputePlan compute = ComputePlan.of(training, loaded);
@@ -95,6 +97,7 @@ public final class Training {
                     RunHooks hooks = new RunHooks(
                             loaded, model, loss, optimizer, checkpoints, plan, evaluator(data, microBatchTokens));
                     Map<String, String> summary = summary(settings, compute, data, plan, checkpoint);
+                    summary.put("row files", String.join("; ", said));
                     if (!restored.changed().isEmpty()) {
                         summary.put("changed since", restored.changed());
                     }

@@ -60,7 +60,7 @@ class BadInputTest {
     void rowsThatAreNotUtf8AreNamedByLine() throws IOException {
         byte[] bytes = (GOOD + "\n" + GOOD.replace('3', '\u00e9')).getBytes(StandardCharsets.ISO_8859_1);
         Path rows = Files.write(dir.resolve("rows.json"), bytes);
-        refused(Program.train(out(), rows), "rows.json is not UTF-8 text in line 2");
+        refused(Program.train(out(), rows), "rows.json, row 2: not UTF-8 text in line 2");
     }
 
     @Test

@@ -137,7 +137,7 @@ class DataCommandTest {
     @Test
     void rowsThatAreAllBrokenAreAnErrorThatSaysWhy() throws IOException {
         Path rows = write("rows.jsonl", "{\"instruction\":\"x\"}");
-        Outcome outcome = data(rows);
+        Outcome outcome = data(rows, "--format", "alpaca");
         assertEquals(2, outcome.status());
         assertTrue(outcome.err().contains("row 1: 'output' is missing"), outcome.err());
     }

@@ -4,7 +4,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import org.openjdk.jmh.annotations.AuxCounters;
 import org.openjdk.jmh.annotations.Benchmark;
@@ -19,12 +18,11 @@ import org.openjdk.jmh.annotations.State;
 import org.openjdk.jmh.annotations.Warmup;
 import org.openjdk.jmh.infra.Blackhole;
 import org.sftnative.config.DataSettings;
-import org.sftnative.config.SettingsSchema;
+import org.sftnative.config.EncodingSettings;
+import org.sftnative.config.RowSettings;
 import org.sftnative.data.Encoder;
 import org.sftnative.data.Example;
-import org.sftnative.data.Row;
-import org.sftnative.data.RowFormat;
-import org.sftnative.data.Rows;
+import org.sftnative.data.ExampleSource;
 import org.sftnative.data.Tokenizer;
 import org.sftnative.data.TrainingData;
 
@@ -44,7 +42,7 @@ public class Tokenisation {
     private Tokenizer tokenizer;
     private DataSettings settings;
     private Encoder encoder;
-    private List<Example> examples;
+    private List<Example.Completion> examples;
 
     /// Rows made documents.
     @AuxCounters(AuxCounters.Type.OPERATIONS)
@@ -56,26 +54,26 @@ public class Tokenisation {
     @Setup
     public void build() {
         tokenizer = Tokenizer.load(Path.of("models/tokenizer"));
-        settings = SettingsSchema.of(DataSettings.class).bind(Map.of("train_file", ROWS.toString()));
-        encoder = new Encoder(tokenizer, MAX_LENGTH, false, true);
+        settings = DataSettings.of(ROWS);
+        encoder = new Encoder(tokenizer, EncodingSettings.ofLength(MAX_LENGTH));
         examples = new ArrayList<>();
-        try (Rows rows = Rows.open(ROWS)) {
-            while (rows.hasNext()) {
-                Row row = rows.next();
-                examples.add(new RowFormat.Alpaca().example(row));
-            }
+        try (ExampleSource rows = ExampleSource.open(ROWS, RowSettings.DEFAULT)) {
+            rows.forEachRemaining(item -> examples.add((Example.Completion) item.example()));
         }
         check();
     }
 
     /// Every row comes back from its tokens as it was, and reading the file gives the same documents.
     private void check() {
-        var documents = TrainingData.load(settings, tokenizer).train().documents();
+        var documents = TrainingData.load(
+                        settings, RowSettings.DEFAULT, EncodingSettings.ofLength(MAX_LENGTH), tokenizer)
+                .train()
+                .documents();
         if (documents.size() != examples.size()) {
             throw new IllegalStateException(documents.size() + " documents of " + examples.size() + " rows");
         }
         for (int i = 0; i < examples.size(); i++) {
-            Example example = examples.get(i);
+            Example.Completion example = examples.get(i);
             int[] ids = encoder.encode(i + 1, example).document().orElseThrow().inputIds();
             String text = tokenizer.decode(ids, true);
             if (!text.equals(example.prompt() + example.response())) {
@@ -100,6 +98,6 @@ public class Tokenisation {
     @Benchmark
     public TrainingData load(Rate rate) {
         rate.rowsPerSecond += examples.size();
-        return TrainingData.load(settings, tokenizer);
+        return TrainingData.load(settings, RowSettings.DEFAULT, EncodingSettings.ofLength(MAX_LENGTH), tokenizer);
     }
 }
