@@ -8,6 +8,8 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.IntConsumer;
 import org.sftnative.InputException;
 import org.sftnative.config.EvalSettings;
 import org.sftnative.config.GenerateSettings;
@@ -22,16 +24,19 @@ import org.sftnative.config.SettingsSchema;
 import org.sftnative.data.DataReport;
 import org.sftnative.metrics.ConsoleProgress;
 import org.sftnative.metrics.MetricsFile;
+import org.sftnative.metrics.RunEvent;
 import org.sftnative.metrics.RunListener;
 import org.sftnative.metrics.Units;
 import org.sftnative.tensor.TorchErrors;
 import org.sftnative.train.DivergedException;
+import org.sftnative.train.RunControl;
 import picocli.CommandLine;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.ParseResult;
 
 /// The command line without the process around it: arguments in, text and an exit status out.
-/// Status 0: done. 1: failed. 2: the user's input is wrong.
+/// Status 0: done. 1: failed. 2: the user's input is wrong. 3: stopped before the end, as asked. 130, 143: stopped by
+/// SIGINT, SIGTERM.
 public final class CommandLineProgram {
     /// Done.
     public static final int OK = 0;
@@ -39,6 +44,8 @@ public final class CommandLineProgram {
     public static final int FAILED = 1;
     /// The user's input is wrong; the message says what and where.
     public static final int BAD_INPUT = 2;
+    /// A run was asked to stop before its end (`touch OUT/stop`), and has saved. After a signal: 128 and its number.
+    public static final int STOPPED = 3;
 
     static final SettingsSchema<RunSettings> TRAIN = SettingsSchema.of(RunSettings.class);
     static final SettingsSchema<EvalSettings> EVAL = SettingsSchema.of(EvalSettings.class);
@@ -50,9 +57,16 @@ public final class CommandLineProgram {
     private final PrintStream out;
     private final PrintStream err;
     private final boolean terminal;
+    private final Optional<IntConsumer> halt;
 
     /// @param terminal whether `out` is a terminal, for the progress line
     public CommandLineProgram(Work work, PrintStream out, PrintStream err, boolean terminal) {
+        this(work, out, err, terminal, Optional.empty());
+    }
+
+    /// @param halt ends the process with a status, at once: with it, signals ask a run to stop
+    CommandLineProgram(Work work, PrintStream out, PrintStream err, boolean terminal, Optional<IntConsumer> halt) {
+        this.halt = halt;
         this.work = work;
         this.out = out;
         this.err = err;
@@ -95,7 +109,9 @@ public final class CommandLineProgram {
             return BAD_INPUT;
         }
         switch (command.commandSpec().name()) {
-            case "train" -> train(command);
+            case "train" -> {
+                return train(command);
+            }
             case "eval" -> eval(bind(EVAL, command));
             case "data" -> data(command);
             case "generate" -> {
@@ -109,13 +125,16 @@ public final class CommandLineProgram {
             case "info" ->
                 out.println(work.info(Path.of(Arguments.value(command.matchedPositionalValue(0, ""))))
                         .stripTrailing());
+            case "checkpoints" ->
+                work.checkpoints(Path.of(Arguments.value(command.matchedPositionalValue(0, ""))))
+                        .forEach(out::println);
             case "docs" -> out.print(docs());
             default -> throw new IllegalStateException(command.commandSpec().name());
         }
         return OK;
     }
 
-    private void train(ParseResult command) throws Exception {
+    private int train(ParseResult command) throws Exception {
         String config = Arguments.value(command.matchedOptionValue("--config", ""));
         List<SettingValue> file = config.isEmpty() ? List.of() : SettingsFile.read(Path.of(config));
         ResolvedSettings resolved = TRAIN.resolve(file, SettingsOptions.given(TRAIN, command));
@@ -124,15 +143,24 @@ public final class CommandLineProgram {
                 TRAIN.bind(resolved); // what is printed as ready to run is checked as if it were run
             }
             out.print(SettingsPrinter.yaml(TRAIN, resolved));
-            return;
+            return OK;
         }
         RunSettings settings = TRAIN.bind(resolved);
+        RunControl requests = new RunControl();
+        Optional<Signals> signals = halt.map(end -> new Signals(requests, end));
+        AtomicBoolean stopped = new AtomicBoolean();
+        RunListener end = event -> {
+            if (event instanceof RunEvent.Stopped) {
+                stopped.set(true);
+            }
+        };
         try (RunListener console = new ConsoleProgress(out, terminal, System::nanoTime);
                 RunListener metrics = new MetricsFile(
                         settings.training().outputDir().resolve("metrics.jsonl"),
                         problem -> err.println("warning: " + problem))) {
-            work.train(settings, List.of(console, metrics));
+            work.train(settings, List.of(console, metrics, end), requests);
         }
+        return stopped.get() ? signals.map(s -> s.status(STOPPED)).orElse(STOPPED) : OK;
     }
 
     private void eval(EvalSettings settings) throws Exception {

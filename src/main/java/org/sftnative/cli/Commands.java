@@ -24,7 +24,9 @@ final class Commands {
                 .description("Supervised fine-tuning of LLaMA-family models.", "")
                 .synopsisSubcommandLabel("COMMAND")
                 .commandListHeading("%nCommands:%n")
-                .footer("", "Each command has its own --help. Exit status: 0 done, 1 failed, 2 the input is wrong.");
+                .footer(
+                        "",
+                        "Each command has its own --help. Exit status: 0 done, 1 failed, 2 the input is wrong, 3 stopped as asked.");
         common(root);
         OptionSpec config = OptionSpec.builder("--config")
                 .paramLabel("FILE")
@@ -91,6 +93,17 @@ final class Commands {
                 .description("directory of the model")
                 .build());
         root.addSubcommand("info", info);
+        CommandSpec checkpoints =
+                command("checkpoints", "List and verify the checkpoints of a run.", "sft-native checkpoints out");
+        checkpoints.addPositional(PositionalParamSpec.builder()
+                .paramLabel("OUT")
+                .type(String.class)
+                .required(true)
+                .arity("1")
+                .index("0")
+                .description("output directory of a run")
+                .build());
+        root.addSubcommand("checkpoints", checkpoints);
         CommandSpec docs = command("docs", "Print docs/SETTINGS.md.", "sft-native docs > docs/SETTINGS.md");
         docs.usageMessage().hidden(true);
         root.addSubcommand("docs", docs);

@@ -4,6 +4,8 @@ import java.io.FileDescriptor;
 import java.io.FileOutputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
+import java.util.Optional;
+import java.util.function.IntConsumer;
 
 /// The program. The only class that exits.
 public final class Main {
@@ -15,6 +17,7 @@ public final class Main {
         PrintStream out = new PrintStream(new FileOutputStream(FileDescriptor.out), true, StandardCharsets.UTF_8);
         PrintStream err = new PrintStream(new FileOutputStream(FileDescriptor.err), true, StandardCharsets.UTF_8);
         boolean terminal = System.console() != null && System.console().isTerminal();
-        System.exit(new CommandLineProgram(new Rooms(), out, err, terminal).run(args));
+        Optional<IntConsumer> halt = Optional.of(Runtime.getRuntime()::halt);
+        System.exit(new CommandLineProgram(new Rooms(), out, err, terminal, halt).run(args));
     }
 }

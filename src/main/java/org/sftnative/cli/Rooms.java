@@ -34,9 +34,12 @@ import org.sftnative.model.LlamaConfig;
 import org.sftnative.model.MemoryEstimate;
 import org.sftnative.model.ParameterLayout;
 import org.sftnative.model.Parameters;
+import org.sftnative.train.Checkpoints;
 import org.sftnative.train.Evaluator;
 import org.sftnative.train.FreshModel;
 import org.sftnative.train.LoadedModel;
+import org.sftnative.train.Recipe;
+import org.sftnative.train.RunControl;
 import org.sftnative.train.Training;
 
 /// The work, done by the rooms.
@@ -44,8 +47,13 @@ final class Rooms implements Work {
     private static final int DEFAULT_MICRO_BATCH_TOKENS = 4096;
 
     @Override
-    public void train(RunSettings settings, List<RunListener> listeners) {
-        Training.run(settings, listeners);
+    public void train(RunSettings settings, List<RunListener> listeners, RunControl requests) {
+        Training.run(settings, Recipe.STANDARD, listeners, requests);
+    }
+
+    @Override
+    public List<String> checkpoints(Path output) {
+        return Checkpoints.described(output);
     }
 
     @Override

@@ -39,7 +39,10 @@ final class SettingsOptions {
                         .auxiliaryTypes(String.class)
                         .arity("1..*")
                         .build()
-                : option.type(String.class).arity("1").build();
+                : field.bare()
+                        .map(bare -> option.type(String.class).arity("0..1").fallbackValue(bare))
+                        .orElseGet(() -> option.type(String.class).arity("1"))
+                        .build();
     }
 
     private static String label(SettingsField field) {

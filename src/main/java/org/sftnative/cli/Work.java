@@ -10,12 +10,15 @@ import org.sftnative.config.ReportSettings;
 import org.sftnative.config.RunSettings;
 import org.sftnative.data.DataReport;
 import org.sftnative.metrics.RunListener;
+import org.sftnative.train.RunControl;
 
 /// What the commands call: the command line parses and prints, the rooms behind this do the work. Every method may
 /// throw `InputException` for what the user got wrong; everything else is a failure of the program or the machine.
 public interface Work {
     /// Trains, telling the listeners; they stay open, whoever made them closes them.
-    void train(RunSettings settings, List<RunListener> listeners) throws Exception;
+    ///
+    /// @param requests asks the run to stop
+    void train(RunSettings settings, List<RunListener> listeners, RunControl requests) throws Exception;
 
     /// Scores rows.
     Score eval(EvalSettings settings) throws Exception;
@@ -28,6 +31,9 @@ public interface Work {
 
     /// Makes a model with random weights; returns what it is in one line.
     String init(InitSettings settings) throws Exception;
+
+    /// The checkpoints of a run's output directory, verified: a line each.
+    List<String> checkpoints(Path output) throws Exception;
 
     /// What is known of a model directory, without loading its weights: lines of text.
     String info(Path model) throws Exception;

@@ -16,6 +16,9 @@ public @interface Setting {
     /// The default as a user would type it; empty: the setting is absent unless given (an `Optional`) or required.
     String value() default "";
 
+    /// What the flag means without a value; empty: it needs one.
+    String bare() default "";
+
     /// Other names that people type, in snake_case.
     String[] aliases() default {};
 

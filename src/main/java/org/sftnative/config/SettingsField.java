@@ -19,6 +19,7 @@ import org.sftnative.InputException;
 /// @param doc one line
 /// @param defaultText the default as a user would type it; empty if it is absent or required
 /// @param aliases other names, snake_case
+/// @param bare what the flag means without a value
 /// @param required whether it must be given
 public record SettingsField(
         String group,
@@ -28,6 +29,7 @@ public record SettingsField(
         String doc,
         Optional<String> defaultText,
         List<String> aliases,
+        Optional<String> bare,
         boolean required) {
     /// How many elements a setting holds.
     public enum Shape {

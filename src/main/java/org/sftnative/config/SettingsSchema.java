@@ -223,6 +223,7 @@ public final class SettingsSchema<R extends Record> {
                 setting.doc(),
                 setting.value().isEmpty() ? Optional.empty() : Optional.of(setting.value()),
                 List.of(setting.aliases()),
+                setting.bare().isEmpty() ? Optional.empty() : Optional.of(setting.bare()),
                 setting.required());
     }
 

@@ -98,8 +98,20 @@ public record TrainingSettings(
         @Setting(doc = "checkpoints kept; 0: all", value = "2")
         int saveTotalLimit,
 
-        @Setting(doc = "go on from a checkpoint directory, or 'latest'", aliases = "resume")
+        @Setting(doc = "save when the last checkpoint is this old, too: 30m, 2h, 90s; 0: never", value = "0")
+        String saveOnTime,
+
+        @Setting(doc = "end with the weights of the checkpoint with the lowest eval_loss", value = "false")
+        boolean loadBestModelAtEnd,
+
+        @Setting(
+                doc = "go on from a checkpoint directory, or 'latest': the newest that is whole",
+                aliases = "resume",
+                bare = "latest")
         Optional<String> resumeFromCheckpoint,
+
+        @Setting(doc = "go on though rows, seed or what a step is differ from the checkpoint's", value = "false")
+        boolean allowChanged,
 
         @Setting(doc = "seed of the order of rows, and of stochastic rounding", value = "42")
         long seed) {
@@ -136,6 +148,11 @@ public record TrainingSettings(
         Check.that(loggingSteps >= 1, "logging_steps", loggingSteps, "1 or more");
         Check.that(evalSteps >= 0, "eval_steps", evalSteps, "0 or more");
         Check.that(saveSteps >= 1, "save_steps", saveSteps, "1 or more");
+        Check.nanos("save_on_time", saveOnTime);
+        if (loadBestModelAtEnd && (evalStrategy == IntervalStrategy.NO || saveStrategy == IntervalStrategy.NO)) {
+            throw new InputException("load_best_model_at_end needs evaluations and checkpoints"
+                    + "\n  set eval_strategy and save_strategy to the same, steps or epoch");
+        }
         Check.that(saveTotalLimit >= 0, "save_total_limit", saveTotalLimit, "0 or more");
     }
 
@@ -145,6 +162,11 @@ public record TrainingSettings(
         double warmup = warmupSteps.orElse(warmupRatio);
         boolean part = warmup < 1 || warmupSteps.isEmpty();
         return part ? (long) Math.ceil(totalSteps * warmup) : (long) warmup;
+    }
+
+    /// Most nanoseconds between two checkpoints; 0: no limit.
+    public long saveOnTimeNanos() {
+        return Check.nanos("save_on_time", saveOnTime);
     }
 
     /// Steps between evaluations when `eval_strategy` is `steps`.

@@ -43,6 +43,9 @@ public final class ConsoleProgress implements RunListener {
             case RunEvent.Saved saved ->
                 line("saved " + saved.directory() + " (" + Units.duration(saved.seconds()) + ")");
             case RunEvent.Warned warned -> line("warning: " + warned.message());
+            case RunEvent.Stopped stopped ->
+                line("stopped after step " + stopped.step() + " of " + stopped.totalSteps()
+                        + (stopped.step() == 0 ? "" : "; go on with --resume --output-dir " + stopped.output()));
             case RunEvent.Finished done -> finish(done);
         }
     }

@@ -70,7 +70,7 @@ public final class MetricsFile implements RunListener {
                 line.put("peak_bytes", finished.peakBytes());
                 append(line);
             }
-            case RunEvent.Saved _, RunEvent.Warned _ -> {}
+            case RunEvent.Saved _, RunEvent.Warned _, RunEvent.Stopped _ -> {}
         }
     }
 

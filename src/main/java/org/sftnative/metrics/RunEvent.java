@@ -55,6 +55,11 @@ public sealed interface RunEvent {
     /// Something that a person should read, though the run goes on.
     record Warned(String message) implements RunEvent {}
 
+    /// The run was asked to stop, and has saved.
+    ///
+    /// @param step steps done; 0: nothing to save
+    record Stopped(long step, long totalSteps, Path output) implements RunEvent {}
+
     /// The run ended well.
     ///
     /// @param tokens real tokens trained in this process

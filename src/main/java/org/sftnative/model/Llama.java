@@ -67,18 +67,17 @@ public final class Llama implements CausalLm {
         }
         return Scopes.yield(() -> {
             Tensor embedded = embed(batch.inputIds());
-            Rope.Table rope = rope(batch);
-            Attention attention = new PackedAttention(batch.cuSeqlens());
+            Pass pass = new Pass(rope(batch), new PackedAttention(batch.cuSeqlens()), batch.labelRows());
             List<Tensor> inputs = new ArrayList<>(); // of each block, where it runs again
             Tensor x = embedded;
             for (int i = 0; i < config.nLayer(); i++) {
                 inputs.add(x);
                 if (options.gradientCheckpointing) {
                     try (NoGradGuard _ = new NoGradGuard()) {
-                        x = block(i, x, rope, attention);
+                        x = block(i, x, pass);
                     }
                 } else {
-                    x = block(i, x, rope, attention);
+                    x = block(i, x, pass);
                 }
             }
             Tensor last = x.detach().set_requires_grad(true);
@@ -89,7 +88,7 @@ public final class Llama implements CausalLm {
                 return sum;
             }
             for (int i = config.nLayer() - 1; i >= 0; i--) {
-                gradient = blockBackward(i, inputs.get(i), gradient, rope, attention);
+                gradient = blockBackward(i, inputs.get(i), gradient, pass);
             }
             backward(embedded, gradient);
             return sum;
@@ -100,7 +99,7 @@ public final class Llama implements CausalLm {
     public Tensor loss(PackedBatch batch, LossFunction loss) {
         return Scopes.yield(() -> {
             try (NoGradGuard _ = new NoGradGuard()) {
-                Tensor rows = labelRows(hidden(batch), batch.labelRows());
+                Tensor rows = hidden(batch, batch.labelRows());
                 Tensor sum = scalarZero();
                 for (long at = 0; at < rows.size(0); at += chunkRows()) {
                     long n = Math.min(chunkRows(), rows.size(0) - at);
@@ -117,7 +116,7 @@ public final class Llama implements CausalLm {
     public Tensor logits(PackedBatch batch, Tensor rows) {
         return Scopes.yield(() -> {
             try (NoGradGuard _ = new NoGradGuard()) {
-                return head(labelRows(hidden(batch), rows));
+                return head(hidden(batch, rows));
             }
         });
     }
@@ -136,22 +135,27 @@ public final class Llama implements CausalLm {
                         Tensors.options(ScalarType.Long, parameters.device()));
                 Rope.Table rope = config.rope().table(positions, new int[] {0, n}, activations());
                 Tensor x = embed(ids);
+                Pass pass = new Pass(rope, cache, Tensors.ofLongs(new long[] {n - 1}, parameters.device()));
                 for (int i = 0; i < config.nLayer(); i++) {
-                    x = block(i, x, rope, cache);
+                    x = block(i, x, pass);
                 }
                 cache.advance(n);
-                return head(x.narrow(0, n - 1, 1)).view(config.vocabSize());
+                return head(x).view(config.vocabSize());
             }
         });
     }
 
-    /// Hidden states after the last block, before the last norm: (T, C).
-    private Tensor hidden(PackedBatch batch) {
-        Rope.Table rope = rope(batch);
-        Attention attention = new PackedAttention(batch.cuSeqlens());
+    /// What every block of a pass is given.
+    ///
+    /// @param wanted (N) rows whose hidden state is asked for: after attention, the last block computes no other
+    private record Pass(Rope.Table rope, Attention attention, Tensor wanted) {}
+
+    /// Hidden states of wanted rows after the last block, before the last norm: (N, C).
+    private Tensor hidden(PackedBatch batch, Tensor wanted) {
+        Pass pass = new Pass(rope(batch), new PackedAttention(batch.cuSeqlens()), wanted);
         Tensor x = embed(batch.inputIds());
         for (int i = 0; i < config.nLayer(); i++) {
-            x = block(i, x, rope, attention);
+            x = block(i, x, pass);
         }
         return x;
     }
@@ -160,24 +164,29 @@ public final class Llama implements CausalLm {
         return torch.embedding(weight("model.embed_tokens.weight"), ids); // (T, C)
     }
 
-    /// One decoder block: x (T, C) -> (T, C).
-    private Tensor block(int layer, Tensor x, Rope.Table rope, Attention attention) {
+    /// One decoder block: x (T, C) -> (T, C), the last one to (N, C).
+    private Tensor block(int layer, Tensor x, Pass pass) {
         return Scopes.yield(() -> {
             try (Autocast _ = Autocast.bf16(parameters.device(), options.autocast)) {
                 String name = "model.layers." + layer + ".";
-                Tensor h = x.add(attend(layer, norm(name + "input_layernorm.weight", x), rope, attention));
+                Tensor mixed = attend(layer, norm(name + "input_layernorm.weight", x), pass);
+                boolean last = layer == config.nLayer() - 1;
+                Tensor rows = last ? x.index_select(0, pass.wanted) : x;
+                Tensor h =
+                        rows.add(linear(name + "self_attn.o_proj", last ? mixed.index_select(0, pass.wanted) : mixed));
                 return h.add(mlp(name + "mlp.", norm(name + "post_attention_layernorm.weight", h)));
             }
         });
     }
 
-    private Tensor attend(int layer, Tensor x, Rope.Table rope, Attention attention) {
+    /// Attention before its output projection: x (T, C) -> (T, H * D).
+    private Tensor attend(int layer, Tensor x, Pass pass) {
         String name = "model.layers." + layer + ".self_attn.";
         Tensor q = linear(name + "q_proj", x).view(-1, config.nHead(), config.headDim()); // (T, H, D)
         Tensor k = linear(name + "k_proj", x).view(-1, config.nKvHead(), config.headDim()); // (T, K, D)
         Tensor v = linear(name + "v_proj", x).view(-1, config.nKvHead(), config.headDim());
-        Tensor out = attention.attend(layer, rope.rotate(q), rope.rotate(k), v); // (T, H, D)
-        return linear(name + "o_proj", out.reshape(-1, config.qSize()));
+        Tensor out = pass.attention.attend(layer, pass.rope.rotate(q), pass.rope.rotate(k), v); // (T, H, D)
+        return out.reshape(-1, config.qSize());
     }
 
     private Tensor mlp(String name, Tensor x) {
@@ -209,7 +218,7 @@ public final class Llama implements CausalLm {
     }
 
     /// Loss and backward of norm, head and objective, a chunk of label rows at a time: logits never exist whole.
-    /// Leaves the gradient of the label rows in `last.grad()`.
+    /// Leaves the gradient of the label rows (N, C) in `last.grad()`.
     private Tensor headBackward(Tensor last, PackedBatch batch, LossFunction loss, double scale) {
         Tensor sum = scalarZero();
         long rows = batch.labelTokens();
@@ -217,8 +226,8 @@ public final class Llama implements CausalLm {
             long n = Math.min(chunkRows(), rows - at);
             long from = at;
             Scopes.run(() -> {
-                Tensor hidden = labelRows(last, batch.labelRows().narrow(0, from, n));
-                Tensor chunk = loss.sum(head(hidden), batch.targets().narrow(0, from, n));
+                Tensor logits = head(last.narrow(0, from, n));
+                Tensor chunk = loss.sum(logits, batch.targets().narrow(0, from, n));
                 sum.add_(chunk.detach());
                 chunk.mul(new Scalar(scale)).backward();
             });
@@ -229,20 +238,16 @@ public final class Llama implements CausalLm {
     /// Runs a block again from its input, then backward through it.
     ///
     /// @return the gradient of the input
-    private Tensor blockBackward(int layer, Tensor input, Tensor gradient, Rope.Table rope, Attention attention) {
+    private Tensor blockBackward(int layer, Tensor input, Tensor gradient, Pass pass) {
         return Scopes.yield(() -> {
             Tensor in = input.detach().set_requires_grad(true);
-            backward(block(layer, in, rope, attention), gradient);
+            backward(block(layer, in, pass), gradient);
             return new Tensor(in.grad()); // a view into autograd's own state, copied before `in` dies
         });
     }
 
     private static void backward(Tensor output, Tensor gradient) {
         output.backward(gradient, new BoolOptional(false), false, new TensorArrayRefOptional());
-    }
-
-    private static Tensor labelRows(Tensor hidden, Tensor rows) {
-        return hidden.index_select(0, rows);
     }
 
     private long chunkRows() {

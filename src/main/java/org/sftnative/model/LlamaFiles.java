@@ -8,7 +8,9 @@ import java.util.TreeSet;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Device;
 import org.bytedeco.pytorch.NoGradGuard;
+import org.bytedeco.pytorch.ScalarTypeOptional;
 import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.sftnative.InputException;
 import org.sftnative.io.ModelDirectory;
 import org.sftnative.io.StoredDtype;
@@ -24,7 +26,7 @@ public final class LlamaFiles {
 
     /// Loads every weight of a model, converted to a dtype.
     ///
-    /// @throws InputException if weights are missing, more than the config says, or of another shape
+    /// @throws InputException if weights are missing, more than the config says, of another shape, or not finite
     public static Parameters load(ModelDirectory directory, LlamaConfig config, Dtype dtype, Device device) {
         ParameterLayout layout = ParameterLayout.of(config);
         check(directory, config, layout);
@@ -49,6 +51,12 @@ public final class LlamaFiles {
                 Tensor host = Tensors.empty(dtype.scalarType(), Devices.cpu(), weight.shape());
                 directory.read(name, dtype, Tensors.memory(host));
                 weight.copy_(host);
+            }
+            // a sum of finite weights does not overflow, one of others is not finite: one pass, no memory
+            if (!Double.isFinite(
+                    weight.sum(new ScalarTypeOptional(ScalarType.Float)).item_double())) {
+                throw new InputException(directory.path() + ": '" + name + "' has weights that are not finite"
+                        + "\n  the file is damaged, or of a run that diverged");
             }
         }
     }

@@ -17,14 +17,18 @@ import org.sftnative.tensor.Tensors;
 public record Rope(double theta, int headDim, RopeScaling scaling) {
     /// Cosines and sines of T positions.
     ///
-    /// @param cos (T, 1, D) in the dtype asked for
-    /// @param sin (T, 1, D) in the dtype asked for
+    /// @param cos (T, 1, D / 2) in the dtype asked for
+    /// @param sin (T, 1, D / 2) in the dtype asked for
     public record Table(Tensor cos, Tensor sin) {
         /// Rotates heads: x (T, heads, D) -> (T, heads, D).
         public Tensor rotate(Tensor x) {
-            long half = x.size(2) / 2;
-            Tensor rotated = torch.cat(new TensorVector(x.narrow(2, half, half).neg(), x.narrow(2, 0, half)), 2);
-            return x.mul(cos).add(rotated.mul(sin));
+            TensorVector halves = torch.chunk(x, 2, 2);
+            Tensor first = halves.get(0);
+            Tensor second = halves.get(1);
+            return torch.cat(
+                    new TensorVector(
+                            first.mul(cos).sub(second.mul(sin)), second.mul(cos).add(first.mul(sin))),
+                    2);
         }
     }
 
@@ -67,9 +71,8 @@ public record Rope(double theta, int headDim, RopeScaling scaling) {
     /// @param cuSeqlens first position of each document, then T
     /// @param type dtype of the table: that of the activations, rounded from fp32
     public Table table(Tensor positions, int[] cuSeqlens, ScalarType type) {
-        Tensor angles = angles(positions, cuSeqlens);
-        Tensor both = torch.cat(new TensorVector(angles, angles), 1).unsqueeze(1); // (T, 1, D)
-        return new Table(both.cos().to(type), both.sin().to(type));
+        Tensor angles = angles(positions, cuSeqlens).unsqueeze(1); // (T, 1, D / 2)
+        return new Table(angles.cos().to(type), angles.sin().to(type));
     }
 
     /// The angles of a packed batch: (T, D / 2) fp32.

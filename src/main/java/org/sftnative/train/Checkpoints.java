@@ -13,7 +13,9 @@ import java.util.Arrays;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.SortedMap;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
@@ -24,6 +26,7 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.sftnative.InputException;
 import org.sftnative.config.PrecisionChoice;
 import org.sftnative.io.AtomicFiles;
+import org.sftnative.io.Manifest;
 import org.sftnative.io.SafetensorsFile;
 import org.sftnative.io.SafetensorsWriter;
 import org.sftnative.io.StoredDtype;
@@ -37,9 +40,12 @@ import tools.jackson.databind.PropertyNamingStrategies;
 import tools.jackson.databind.json.JsonMapper;
 
 /// The checkpoints of a run, `checkpoint-N` in its output directory. Each is a model directory that can be used as
-/// it is, with the optimizer's state and the loop's beside the weights. It is written under another name and
-/// renamed once it is whole.
-final class Checkpoints {
+/// it is, with the optimizer's state and the loop's beside the weights. It exists when its manifest does: it is written
+/// under another name, each file made durable, the manifest last, and renamed once it is whole.
+public final class Checkpoints {
+    /// What `--resume` without a directory means.
+    static final String LATEST = "latest";
+
     private static final String STATE = "trainer_state.json";
     private static final String OPTIMIZER = "optimizer.safetensors";
     private static final int VERSION = 2;
@@ -56,6 +62,7 @@ final class Checkpoints {
     private final int limit;
     private final RunIdentity identity;
     private final SortedMap<String, String> recipe;
+    private long resumedFrom;
 
     /// What a run must have in common with the one that it goes on from: another value of any of these would train
     /// other steps than the ones that were to come.
@@ -97,12 +104,33 @@ final class Checkpoints {
             RunState state,
             RunIdentity run,
             SortedMap<String, String> recipe,
-            long optimizerSteps) {}
+            long optimizerSteps,
+            Best best) {}
+
+    /// The evaluation that is the best so far, among steps that were saved.
+    ///
+    /// @param step 0: none
+    record Best(long step, double evalLoss) {
+        static final Best NONE = new Best(0, Double.POSITIVE_INFINITY);
+    }
 
     /// Where a run goes on.
     ///
     /// @param changed settings that may change on the way, and have: each with both values
-    record Restored(RunState state, String changed) {}
+    record Restored(RunState state, String changed, Best best) {
+        static final Restored ANEW = new Restored(RunState.START, "", Best.NONE);
+    }
+
+    /// What is saved beside the weights.
+    ///
+    /// @param optimizer tensors on the host, by name
+    /// @param optimizerSteps updates done
+    record Content(RunState state, double epoch, Map<String, Tensor> optimizer, long optimizerSteps, Best best) {}
+
+    /// A checkpoint to go on from.
+    ///
+    /// @param passedOver newer ones that are not whole, and why
+    record Found(Path directory, List<String> passedOver) {}
 
     /// @param limit checkpoints kept; 0: all
     /// @param recipe settings that a resumed run may change, but not unsaid
@@ -118,48 +146,79 @@ final class Checkpoints {
         void save(Path directory);
     }
 
-    /// Writes `checkpoint-N`, then removes the oldest ones beyond the limit, and those of later steps: they are
-    /// of a run that this one has left, by going on from an earlier step. Whoever looks into the output directory,
-    /// at any moment, finds whole checkpoints only.
-    Path save(RunState state, double epoch, AdamWOptimizer optimizer, ModelSaver model) {
-        Path target = output.resolve("checkpoint-" + state.step());
-        Path temporary = output.resolve(".tmp-checkpoint-" + state.step());
+    /// Writes `checkpoint-N`, then removes the oldest ones beyond the limit, but neither the best nor the one
+    /// that the run went on from, and those of later steps: they are of a run that this one has left, by going
+    /// on from an earlier step. Whoever looks into the output directory finds whole checkpoints only.
+    Path save(Content content, ModelSaver model) {
+        long step = content.state().step();
+        Path target = output.resolve("checkpoint-" + step);
+        Path temporary = output.resolve(".tmp-checkpoint-" + step);
         try {
-            for (Path left : entries(output, "\\.(tmp|trash)-checkpoint-\\d+")) { // of a run that was killed
-                deleteTree(left);
-            }
+            removeLeftovers();
+            List<TensorSource> optimizer = optimizerSources(content.optimizer());
+            checkRoom(optimizer);
             Files.createDirectories(temporary);
             model.save(temporary);
-            SafetensorsWriter.write(
-                    temporary.resolve(OPTIMIZER), SafetensorsWriter.PYTORCH, optimizerSources(optimizer));
-            Saved saved = new Saved(VERSION, epoch, state.step(), state, identity, recipe, optimizer.steps());
+            SafetensorsWriter.write(temporary.resolve(OPTIMIZER), SafetensorsWriter.PYTORCH, optimizer);
+            Saved saved = new Saved(
+                    VERSION,
+                    content.epoch(),
+                    step,
+                    content.state(),
+                    identity,
+                    recipe,
+                    content.optimizerSteps(),
+                    content.best());
             AtomicFiles.writeText(
                     temporary.resolve(STATE),
                     JSON.writerWithDefaultPrettyPrinter().writeValueAsString(saved) + "\n");
+            Manifest.write(temporary, Map.of("step", "" + step));
             if (Files.exists(target)) {
                 remove(target);
             }
             Files.move(temporary, target, StandardCopyOption.ATOMIC_MOVE);
             AtomicFiles.syncDirectory(output);
-            long kept = 0;
-            for (Path checkpoint : list(output).reversed()) {
-                boolean later = step(checkpoint) > state.step();
-                if (later || limit > 0 && kept >= limit) {
-                    remove(checkpoint);
-                } else {
-                    kept++;
-                }
-            }
+            rotate(step, content.best().step());
             return target;
         } catch (IOException e) {
             throw new UncheckedIOException(target + " could not be written: " + e.getMessage(), e);
         }
     }
 
-    /// Removes the checkpoints of an earlier run in the same directory: `latest` must not mean one of those.
-    void startAnew() {
+    private void rotate(long newest, long best) throws IOException {
+        long kept = 0;
+        for (Path checkpoint : list(output).reversed()) {
+            long step = step(checkpoint);
+            boolean needed = step == newest || step == best || step == resumedFrom;
+            if (step > newest || limit > 0 && kept >= limit && !needed) {
+                remove(checkpoint);
+            } else {
+                kept++;
+            }
+        }
+    }
+
+    private void checkRoom(List<TensorSource> optimizer) throws IOException {
+        long needed = optimizer.stream().mapToLong(TensorSource::byteSize).sum();
+        long free = Files.getFileStore(output).getUsableSpace();
+        if (free < needed) {
+            throw new InputException(output + ": a checkpoint's optimizer needs " + needed + " bytes, the disk has "
+                    + free + " free\n  make room, or keep fewer checkpoints (--save-total-limit)");
+        }
+    }
+
+    private void removeLeftovers() throws IOException {
+        for (Path left : entries(output, "\\.(tmp|trash)-checkpoint-\\d+")) {
+            deleteTree(left);
+        }
+    }
+
+    /// Removes what killed runs left half written or half deleted and, for a run that starts anew, the checkpoints of
+    /// an earlier one in the same directory: `latest` must not mean one of those.
+    void clean(boolean anew) {
         try {
-            for (Path checkpoint : list(output)) {
+            removeLeftovers();
+            for (Path checkpoint : anew ? list(output) : List.<Path>of()) {
                 remove(checkpoint);
             }
         } catch (IOException e) {
@@ -175,35 +234,47 @@ final class Checkpoints {
         deleteTree(trash);
     }
 
-    /// The checkpoint that `--resume` means: a directory, or the newest of the output directory for `latest`.
+    /// The checkpoint that `--resume` means: a directory, or the newest whole one of the output directory for
+    /// `latest`.
     ///
-    /// @throws InputException if there is none
-    static Path find(Path output, String resume) {
-        if (!resume.equals("latest")) {
+    /// @throws InputException if there is none, or the one that is named is not whole
+    static Found find(Path output, String resume) {
+        if (!resume.equals(LATEST)) {
             Path directory = Path.of(resume);
             if (!Files.isRegularFile(directory.resolve(STATE))) {
                 throw new InputException(directory + " is no checkpoint: it has no " + STATE
                         + "\n  give a directory such as OUT/checkpoint-100, or 'latest'");
             }
-            return directory;
+            Manifest.fault(directory).ifPresent(fault -> {
+                throw new InputException(directory + " is damaged: " + fault
+                        + "\n  resume from another one, or with --resume latest from the newest that is whole");
+            });
+            return new Found(directory, List.of());
         }
-        List<Path> all = list(output);
-        if (all.isEmpty()) {
-            throw new InputException(output + " has no checkpoint to resume from\n  leave --resume out to start anew");
+        List<String> passedOver = new ArrayList<>();
+        for (Path checkpoint : list(output).reversed()) {
+            Optional<String> fault = Manifest.fault(checkpoint);
+            if (fault.isEmpty()) {
+                return new Found(checkpoint, passedOver);
+            }
+            passedOver.add(checkpoint.getFileName() + " is damaged: " + fault.get());
         }
-        return all.getLast();
+        throw new InputException(output + " has no checkpoint to resume from"
+                + passedOver.stream().map(fault -> "\n  " + fault).collect(Collectors.joining())
+                + "\n  leave --resume out to start anew");
     }
 
     /// Restores the optimizer from a checkpoint; the weights are loaded as those of any model directory.
     ///
     /// @return where the loop goes on
     /// @throws InputException if the checkpoint is of another run, naming both values
-    Restored restore(Path checkpoint, AdamWOptimizer optimizer) {
+    Restored restore(Path checkpoint, AdamWOptimizer optimizer, boolean allowChanged) {
         Saved saved = read(checkpoint.resolve(STATE));
         String differences = saved.run.differences(identity);
-        if (!differences.isEmpty()) {
+        if (!differences.isEmpty() && !allowChanged) {
             throw new InputException(checkpoint + " is of another run" + differences
-                    + "\n  resume with the settings and rows of that run, or start anew in another directory");
+                    + "\n  resume with the settings and rows of that run, start anew in another directory,"
+                    + " or say that it is meant: --allow-changed");
         }
         try (SafetensorsFile file = SafetensorsFile.open(checkpoint.resolve(OPTIMIZER));
                 PointerScope _ = new PointerScope();
@@ -211,11 +282,16 @@ final class Checkpoints {
             optimizer.state().forEach((name, tensor) -> restore(file, name, tensor));
         }
         optimizer.restored(saved.optimizerSteps);
+        resumedFrom = saved.globalStep;
         String changed = recipe.entrySet().stream()
                 .filter(e -> !e.getValue().equals(saved.recipe.get(e.getKey())))
                 .map(e -> e.getKey() + " " + saved.recipe.get(e.getKey()) + " -> " + e.getValue())
                 .collect(Collectors.joining(", "));
-        return new Restored(saved.state, changed);
+        String other = differences.strip().replace("\n  ", ", ");
+        return new Restored(
+                saved.state,
+                Stream.of(other, changed).filter(text -> !text.isEmpty()).collect(Collectors.joining(", ")),
+                saved.best);
     }
 
     private static Saved read(Path file) {
@@ -258,6 +334,28 @@ final class Checkpoints {
                 .toList();
     }
 
+    /// A line for each checkpoint of a directory, oldest first: its step, and whether it is whole.
+    ///
+    /// @throws InputException if there is none
+    public static List<String> described(Path output) {
+        List<Path> all = list(output);
+        if (all.isEmpty()) {
+            throw new InputException(output + " has no checkpoint\n  give the --output-dir of a run");
+        }
+        return all.stream()
+                .map(checkpoint -> {
+                    Optional<String> fault = Manifest.fault(checkpoint);
+                    if (fault.isPresent()) {
+                        return checkpoint + "  DAMAGED: " + fault.get();
+                    }
+                    Saved saved = read(checkpoint.resolve(STATE));
+                    String best = saved.best.step() == saved.globalStep ? "  eval_loss " + saved.best.evalLoss() : "";
+                    return checkpoint + "  whole  step " + saved.globalStep + "  epoch "
+                            + String.format(Locale.ROOT, "%.2f", saved.epoch) + best;
+                })
+                .toList();
+    }
+
     private static List<Path> entries(Path directory, String name) {
         if (!Files.isDirectory(directory)) {
             return List.of();
@@ -291,9 +389,9 @@ final class Checkpoints {
         };
     }
 
-    private static List<TensorSource> optimizerSources(AdamWOptimizer optimizer) {
+    private static List<TensorSource> optimizerSources(Map<String, Tensor> optimizer) {
         List<TensorSource> sources = new ArrayList<>();
-        for (Map.Entry<String, Tensor> entry : optimizer.state().entrySet()) {
+        for (Map.Entry<String, Tensor> entry : optimizer.entrySet()) {
             Tensor tensor = entry.getValue();
             List<Long> shape = Arrays.stream(tensor.shape()).boxed().toList();
             sources.add(new TensorSource(entry.getKey(), storedType(tensor), shape, sink -> {

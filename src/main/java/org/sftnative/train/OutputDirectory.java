@@ -47,6 +47,10 @@ record OutputDirectory(Path path) {
         }
     }
 
+    boolean exists() {
+        return Files.isDirectory(path);
+    }
+
     /// The directory's absolute path, links followed.
     Path real() {
         return real(path);

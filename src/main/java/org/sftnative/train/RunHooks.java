@@ -2,24 +2,78 @@ package org.sftnative.train;
 
 import java.nio.file.Path;
 import java.util.Optional;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import org.sftnative.data.StepPlan;
 import org.sftnative.io.ModelWriter;
 import org.sftnative.metrics.RunEvent;
+import org.sftnative.metrics.RunListener;
 import org.sftnative.model.CausalLm;
 import org.sftnative.model.LlamaFiles;
 import org.sftnative.model.LossFunction;
+import org.sftnative.model.Parameters;
 import org.sftnative.optim.AdamWOptimizer;
 
-/// What a run does between steps: it scores the evaluation rows and writes checkpoints.
-record RunHooks(
-        LoadedModel loaded,
-        CausalLm model,
-        LossFunction loss,
-        AdamWOptimizer optimizer,
-        Checkpoints checkpoints,
-        StepPlan plan,
-        Optional<Evaluator> evaluator)
-        implements TrainLoop.Hooks {
+/// What a run does between steps: it scores the evaluation rows, answers what is asked from outside, and writes
+/// checkpoints from a copy, in the background.
+final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
+    private final LoadedModel loaded;
+    private final CausalLm model;
+    private final LossFunction loss;
+    private final AdamWOptimizer optimizer;
+    private final Checkpoints checkpoints;
+    private final StepPlan plan;
+    private final Optional<Evaluator> evaluator;
+    private final Control control;
+    private final RunListener listener;
+    private final ExecutorService writer = Executors.newSingleThreadExecutor(
+            Thread.ofPlatform().name("checkpoint").daemon().factory());
+    private Optional<Snapshot> snapshot;
+    private Optional<Future<RunEvent.Saved>> writing = Optional.empty();
+    private Checkpoints.Best best;
+    private RunEvent.Evaluated evaluated = new RunEvent.Evaluated(-1, 0, Double.NaN, 0, 0);
+    private long savedStep;
+    private long savedNanos = System.nanoTime();
+
+    /// How a run is steered.
+    ///
+    /// @param requests what is asked from outside
+    /// @param output where it is asked
+    /// @param saves whether checkpoints are to come
+    /// @param saveEveryNanos most time between two checkpoints; 0: no limit
+    record Control(RunControl requests, Path output, boolean saves, long saveEveryNanos) {}
+
+    /// @param startStep where the run starts: 0, or the step of the checkpoint that it goes on from
+    /// @param best of the run so far
+    RunHooks(
+            LoadedModel loaded,
+            CausalLm model,
+            LossFunction loss,
+            AdamWOptimizer optimizer,
+            Checkpoints checkpoints,
+            StepPlan plan,
+            Optional<Evaluator> evaluator,
+            Control control,
+            RunListener listener,
+            long startStep,
+            Checkpoints.Best best) {
+        this.loaded = loaded;
+        this.model = model;
+        this.loss = loss;
+        this.optimizer = optimizer;
+        this.checkpoints = checkpoints;
+        this.plan = plan;
+        this.evaluator = evaluator;
+        this.control = control;
+        this.listener = listener;
+        // taken now: what would have no room for it in an hour has none now
+        this.snapshot = control.saves() ? Optional.of(new Snapshot(model.parameters(), optimizer)) : Optional.empty();
+        this.savedStep = startStep;
+        this.best = best;
+    }
+
     @Override
     public boolean evaluates() {
         return evaluator.isPresent();
@@ -28,23 +82,85 @@ record RunHooks(
     @Override
     public RunEvent.Evaluated evaluate(long step, double epoch) {
         Evaluator.Score score = evaluator.orElseThrow().score(model, loss);
-        return new RunEvent.Evaluated(step, epoch, score.loss(), score.labelTokens(), score.seconds());
+        evaluated = new RunEvent.Evaluated(step, epoch, score.loss(), score.labelTokens(), score.seconds());
+        return evaluated;
     }
 
     @Override
-    public RunEvent.Saved save(RunState state) {
+    public RunControl.Request request() {
+        if (writing.filter(Future::isDone).isPresent()) {
+            await();
+        }
+        RunControl.Request asked = control.requests().request(control.output());
+        boolean late = control.saveEveryNanos() > 0 && System.nanoTime() - savedNanos > control.saveEveryNanos();
+        return asked == RunControl.Request.NONE && late ? RunControl.Request.SAVE : asked;
+    }
+
+    /// Takes a copy, and returns while it is being written. A checkpoint that could not be written is told at the
+    /// next step, or at the end.
+    @Override
+    public void save(RunState state) {
+        if (state.step() == savedStep) {
+            return; // it is there already, or there is nothing yet
+        }
+        await();
+        if (evaluated.step() == state.step() && evaluated.loss() < best.evalLoss()) {
+            best = new Checkpoints.Best(state.step(), evaluated.loss());
+        }
+        Snapshot copy = snapshot.orElseGet(() -> new Snapshot(model.parameters(), optimizer));
+        snapshot = Optional.of(copy);
+        copy.take(model.parameters(), optimizer);
+        Checkpoints.Content content =
+                new Checkpoints.Content(state, plan.epochAt(state.step()), copy.optimizer(), optimizer.steps(), best);
         long began = System.nanoTime();
-        Path directory = checkpoints.save(state, plan.epochAt(state.step()), optimizer, this::saveModel);
-        return new RunEvent.Saved(state.step(), directory, (System.nanoTime() - began) / 1e9);
+        writing = Optional.of(writer.submit(() -> {
+            Path directory = checkpoints.save(content, path -> saveModel(path, copy.weights()));
+            return new RunEvent.Saved(state.step(), directory, (System.nanoTime() - began) / 1e9);
+        }));
+        savedStep = state.step();
+        savedNanos = began;
+    }
+
+    /// Waits for the checkpoint that is being written, if one is, and tells of it.
+    void await() {
+        if (writing.isEmpty()) {
+            return;
+        }
+        Future<RunEvent.Saved> last = writing.get();
+        writing = Optional.empty();
+        try {
+            listener.on(last.get());
+        } catch (ExecutionException e) {
+            throw e.getCause() instanceof RuntimeException cause ? cause : new IllegalStateException(e.getCause());
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IllegalStateException("interrupted while a checkpoint was written", e);
+        }
+    }
+
+    /// The best evaluation among the checkpoints.
+    Checkpoints.Best best() {
+        return best;
     }
 
     /// Writes the model as a directory that can be used, in the dtype that it was trained in.
     void saveModel(Path directory) {
+        saveModel(directory, model.parameters());
+    }
+
+    private void saveModel(Path directory, Parameters weights) {
         ModelWriter.save(
                 directory,
                 loaded.configJson(),
                 loaded.dtype(),
-                LlamaFiles.sources(model.parameters(), loaded.dtype()),
+                LlamaFiles.sources(weights, loaded.dtype()),
                 Optional.of(loaded.path()));
+    }
+
+    /// Lets a write that has begun end: a failing run keeps its last checkpoint.
+    @Override
+    public void close() {
+        writer.close();
+        snapshot.ifPresent(Snapshot::close);
     }
 }

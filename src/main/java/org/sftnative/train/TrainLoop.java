@@ -45,8 +45,13 @@ public final class TrainLoop {
         /// Whether there is anything to evaluate.
         boolean evaluates();
 
-        /// Writes a checkpoint and returns once it is there.
-        RunEvent.Saved save(RunState state);
+        /// Takes a checkpoint, unless this step has one.
+        ///
+        /// @throws RuntimeException if the one before could not be written
+        void save(RunState state);
+
+        /// What is asked from outside: to save, or to save and stop.
+        RunControl.Request request();
     }
 
     /// @param loss the objective, summed over label rows
@@ -80,11 +85,20 @@ public final class TrainLoop {
     /// Trains from a state to the last step.
     ///
     /// @param state [RunState#START], or what a checkpoint kept
-    /// @return the state after the last step
+    /// @return the state after the last step, or after the one at which the run was asked to stop
     /// @throws DivergedException if loss or gradient were not finite three steps in a row
     public RunState run(RunState state) {
         long lastLog = System.nanoTime();
         while (state.step() < totalSteps) {
+            // 0. what is asked from outside is answered between two steps
+            RunControl.Request request = hooks.request();
+            if (request != RunControl.Request.NONE) {
+                hooks.save(state);
+            }
+            if (request == RunControl.Request.STOP) {
+                return state;
+            }
+
             // 1. the rows of this step: a function of the seed and the step's number, nothing else
             Step step = plan.step(state.step());
             double learningRate = schedule.at(state.step());
@@ -116,7 +130,7 @@ public final class TrainLoop {
                 listener.on(hooks.evaluate(state.step(), plan.epochAt(state.step())));
             }
             if (isTime(settings.saveStrategy(), settings.saveSteps(), state.step())) {
-                listener.on(hooks.save(state));
+                hooks.save(state);
             }
             lastLog += System.nanoTime() - pause;
         }

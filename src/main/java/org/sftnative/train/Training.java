@@ -10,9 +10,12 @@ import java.util.Optional;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
+import org.bytedeco.javacpp.PointerScope;
+import org.bytedeco.pytorch.NoGradGuard;
 import org.sftnative.InputException;
 import org.sftnative.config.DataSettings;
 import org.sftnative.config.EncodingSettings;
+import org.sftnative.config.IntervalStrategy;
 import org.sftnative.config.ModelSettings;
 import org.sftnative.config.RunSettings;
 import org.sftnative.config.TrainingSettings;
@@ -39,21 +42,45 @@ public final class Training {
 
     /// The run that the settings describe.
     ///
-    /// @see #run(RunSettings, Recipe, List)
+    /// @see #run(RunSettings, Recipe, List, RunControl)
     public static RunState run(RunSettings settings, List<RunListener> listeners) {
         return run(settings, Recipe.STANDARD, listeners);
     }
 
+    /// The same with another recipe.
+    ///
+    /// @see #run(RunSettings, Recipe, List, RunControl)
+    public static RunState run(RunSettings settings, Recipe recipe, List<RunListener> listeners) {
+        return run(settings, recipe, listeners, new RunControl());
+    }
+
     /// @param recipe what is minimised, and at which learning rates
     /// @param listeners hear the run's events, in order; they stay open
-    /// @return the state after the last step
-    /// @throws InputException if settings, model or rows are wrong
-    public static RunState run(RunSettings settings, Recipe recipe, List<RunListener> listeners) {
+    /// @param requests asks the run to save or stop
+    /// @return the state after the last step, or after the one at which the run was asked to stop
+    /// @throws InputException if settings, model or rows are wrong, or another run uses the output directory
+    public static RunState run(RunSettings settings, Recipe recipe, List<RunListener> listeners, RunControl requests) {
+        checkOutput(settings);
+        OutputDirectory output = new OutputDirectory(settings.training().outputDir());
+        if (!output.exists()) {
+            return run(settings, recipe, listeners, requests, Optional.empty()); // made once all input is right
+        }
+        try (RunLock lock = RunLock.acquire(output.path())) {
+            return run(settings, recipe, listeners, requests, Optional.of(lock));
+        }
+    }
+
+    private static RunState run(
+            RunSettings settings,
+            Recipe recipe,
+            List<RunListener> listeners,
+            RunControl requests,
+            Optional<RunLock> held) {
         TrainingSettings training = settings.training();
         long began = System.nanoTime();
-        checkOutput(settings);
-        Optional<Path> checkpoint =
+        Optional<Checkpoints.Found> found =
                 training.resumeFromCheckpoint().map(resume -> Checkpoints.find(training.outputDir(), resume));
+        Optional<Path> checkpoint = found.map(Checkpoints.Found::directory);
         ModelSettings modelSettings = settings.model();
         try (LoadedModel loaded = LoadedModel.open(modelSettings)) {
             List<String> said = new ArrayList<>();
@@ -85,45 +112,90 @@ public final class Training {
                                     loaded.precision()),
                             changeable(training, compute));
                     Checkpoints.Restored restored = checkpoint
-                            .map(path -> checkpoints.restore(path, optimizer))
-                            .orElse(new Checkpoints.Restored(RunState.START, ""));
+                            .map(path -> checkpoints.restore(path, optimizer, training.allowChanged()))
+                            .orElse(Checkpoints.Restored.ANEW);
                     RunState start = restored.state();
                     new OutputDirectory(training.outputDir()).create();
-                    if (checkpoint.isEmpty()) {
-                        checkpoints.startAnew();
-                    }
-
                     RunListener listener = new Listeners(listeners);
-                    RunHooks hooks = new RunHooks(
-                            loaded, model, loss, optimizer, checkpoints, plan, evaluator(data, microBatchTokens));
-                    Map<String, String> summary = summary(settings, compute, data, plan, checkpoint);
-                    summary.put("row files", String.join("; ", said));
-                    if (!restored.changed().isEmpty()) {
-                        summary.put("changed since", restored.changed());
+                    try (RunLock _ = held.orElseGet(() -> RunLock.acquire(training.outputDir()));
+                            RunHooks hooks = new RunHooks(
+                                    loaded,
+                                    model,
+                                    loss,
+                                    optimizer,
+                                    checkpoints,
+                                    plan,
+                                    evaluator(data, microBatchTokens),
+                                    new RunHooks.Control(
+                                            requests,
+                                            training.outputDir(),
+                                            training.saveStrategy() != IntervalStrategy.NO,
+                                            training.saveOnTimeNanos()),
+                                    listener,
+                                    start.step(),
+                                    restored.best())) {
+                        checkpoints.clean(checkpoint.isEmpty());
+                        Map<String, String> summary = summary(settings, compute, data, plan, checkpoint);
+                        summary.put("row files", String.join("; ", said));
+                        if (!restored.changed().isEmpty()) {
+                            summary.put("changed since", restored.changed());
+                        }
+                        listener.on(new RunEvent.Started(start.step(), total, summary));
+                        found.ifPresent(f -> f.passedOver().forEach(why -> listener.on(new RunEvent.Warned(why))));
+                        TrainLoop loop = new TrainLoop(
+                                model,
+                                loss,
+                                optimizer,
+                                recipe.rates().of(training, total),
+                                plan,
+                                training,
+                                hooks,
+                                listener);
+                        RunState end = loop.run(start);
+                        hooks.await();
+                        if (end.step() < total) {
+                            listener.on(new RunEvent.Stopped(end.step(), total, training.outputDir()));
+                            return end;
+                        }
+                        if (training.loadBestModelAtEnd()) {
+                            loadBest(loaded, modelSettings, hooks.best(), weights, training, listener);
+                        }
+                        hooks.saveModel(training.outputDir());
+                        listener.on(new RunEvent.Finished(
+                                end.step(),
+                                end.tokens() - start.tokens(),
+                                (System.nanoTime() - began) / 1e9,
+                                end.meanLoss(),
+                                Devices.peakBytes(loaded.device()),
+                                training.outputDir()));
+                        return end;
                     }
-                    listener.on(new RunEvent.Started(start.step(), total, summary));
-                    TrainLoop loop = new TrainLoop(
-                            model,
-                            loss,
-                            optimizer,
-                            recipe.rates().of(training, total),
-                            plan,
-                            training,
-                            hooks,
-                            listener);
-                    RunState end = loop.run(start);
-                    hooks.saveModel(training.outputDir());
-                    listener.on(new RunEvent.Finished(
-                            end.step(),
-                            end.tokens() - start.tokens(),
-                            (System.nanoTime() - began) / 1e9,
-                            end.meanLoss(),
-                            Devices.peakBytes(loaded.device()),
-                            training.outputDir()));
-                    return end;
                 }
             }
         }
+    }
+
+    /// Puts the weights of the best checkpoint in the place of the last ones.
+    private static void loadBest(
+            LoadedModel loaded,
+            ModelSettings settings,
+            Checkpoints.Best best,
+            Parameters weights,
+            TrainingSettings training,
+            RunListener listener) {
+        if (best.step() == 0) {
+            listener.on(new RunEvent.Warned("no checkpoint was evaluated: the last weights are kept"
+                    + "\n  eval_strategy and save_strategy must meet at a step"));
+            return;
+        }
+        Path directory = training.outputDir().resolve("checkpoint-" + best.step());
+        try (Parameters saved = weights(loaded, settings, Optional.of(directory));
+                PointerScope _ = new PointerScope();
+                NoGradGuard _ = new NoGradGuard()) {
+            weights.flatWeights().copy_(saved.flatWeights());
+        }
+        listener.on(new RunEvent.Warned("the model is that of " + directory.getFileName() + ", which has the lowest"
+                + " eval_loss: " + best.evalLoss()));
     }
 
     /// The learning rate of every step, as the settings say.
@@ -265,7 +337,7 @@ public final class Training {
         OutputDirectory directory = new OutputDirectory(output);
         directory.checkApart(settings.model().modelNameOrPath());
         boolean goesOn = training.resumeFromCheckpoint()
-                .filter(resume -> resume.equals("latest")
+                .filter(resume -> resume.equals(Checkpoints.LATEST)
                         || OutputDirectory.real(Path.of(resume)).startsWith(directory.real()))
                 .isPresent();
         directory.check(

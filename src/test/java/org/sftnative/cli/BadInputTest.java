@@ -5,6 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -18,6 +20,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.sftnative.cli.Program.Outcome;
+import org.sftnative.io.Manifest;
 
 /// What a stranger gets wrong ends in one screen that names it, status 2, and nothing written.
 class BadInputTest {
@@ -146,6 +149,19 @@ class BadInputTest {
         Files.delete(file);
         String missing = name.equals("model.safetensors") ? "holds no weights" : "has no " + name;
         refused(Program.train(model, out(), rows), missing);
+    }
+
+    @Test
+    void weightsThatAreNotFiniteAreNamed() throws IOException {
+        Path model = Program.copyOfBase(dir);
+        Path file = model.resolve("model.safetensors");
+        byte[] bytes = Files.readAllBytes(file);
+        int header = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).getInt();
+        boolean wide = new String(bytes, 8, header, StandardCharsets.UTF_8).contains("F32");
+        byte[] nan = wide ? new byte[] {0, 0, (byte) 0xC0, 0x7F} : new byte[] {(byte) 0xC0, 0x7F};
+        System.arraycopy(nan, 0, bytes, bytes.length - nan.length, nan.length);
+        Files.write(file, bytes);
+        refused(Program.train(model, out(), Program.rows(dir, 0, 4)), model + ": '", "weights that are not finite");
     }
 
     @Test
@@ -314,10 +330,12 @@ class BadInputTest {
             Path file = checkpoint.resolve("trainer_state.json");
             byte[] whole = Files.readAllBytes(file);
             Files.writeString(file, state);
+            Manifest.write(checkpoint, Map.of()); // whole, but of a program that went wrong
             Outcome outcome = Program.train(
                     run, rows, "--max-steps", "2", "--save-steps", "1", "--resume", checkpoint.toString());
             assertOneScreen(outcome, file.toString());
             Files.write(file, whole);
+            Manifest.write(checkpoint, Map.of());
         }
         // and whole again, it is resumed from
         Program.train(run, rows, "--max-steps", "2", "--save-steps", "1", "--resume", checkpoint.toString())

@@ -30,6 +30,7 @@ import org.sftnative.data.DataReport;
 import org.sftnative.metrics.RunEvent;
 import org.sftnative.metrics.RunListener;
 import org.sftnative.train.DivergedException;
+import org.sftnative.train.RunControl;
 
 class CommandLineProgramTest {
     @TempDir
@@ -288,7 +289,7 @@ class CommandLineProgramTest {
         }
 
         @Override
-        public void train(RunSettings settings, List<RunListener> listeners) {
+        public void train(RunSettings settings, List<RunListener> listeners, RunControl requests) {
             calls.add(settings);
             for (RunListener listener : listeners) {
                 listener.on(new RunEvent.Started(0, 1, Map.of("device", "cpu (no GPU)")));
@@ -318,6 +319,11 @@ class CommandLineProgramTest {
         public String init(InitSettings settings) {
             calls.add(settings);
             return "a small model";
+        }
+
+        @Override
+        public List<String> checkpoints(Path output) {
+            return List.of("of " + output);
         }
 
         @Override

@@ -61,11 +61,11 @@ class CheckpointsTest {
                 new RunState(2, 30, 20, Double.NaN, new RunState.SinceLog(Double.POSITIVE_INFINITY, 20, 30), 1);
         try (PointerScope _ = new PointerScope();
                 AdamWOptimizer optimizer = optimizer()) {
-            checkpoints().save(state, 0.5, optimizer, directory -> write(directory, "weights"));
+            checkpoints().save(content(state, optimizer), directory -> write(directory, "weights"));
             assertEquals(
                     state,
                     checkpoints()
-                            .restore(output.resolve("checkpoint-2"), optimizer)
+                            .restore(output.resolve("checkpoint-2"), optimizer, false)
                             .state());
         }
     }
@@ -73,9 +73,14 @@ class CheckpointsTest {
     private void save(long step, Checkpoints.ModelSaver model) {
         try (PointerScope _ = new PointerScope();
                 AdamWOptimizer optimizer = optimizer()) {
-            checkpoints()
-                    .save(new RunState(step, 0, 0, 0, RunState.SinceLog.NOTHING, 0), step / 10.0, optimizer, model);
+            RunState state = new RunState(step, 0, 0, 0, RunState.SinceLog.NOTHING, 0);
+            checkpoints().save(content(state, optimizer), model);
         }
+    }
+
+    private static Checkpoints.Content content(RunState state, AdamWOptimizer optimizer) {
+        return new Checkpoints.Content(
+                state, state.step() / 10.0, optimizer.state(), optimizer.steps(), Checkpoints.Best.NONE);
     }
 
     private Checkpoints checkpoints() {

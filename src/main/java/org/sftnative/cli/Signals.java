@@ -1,0 +1,31 @@
+package org.sftnative.cli;
+
+import java.util.function.IntConsumer;
+import org.sftnative.train.RunControl;
+import sun.misc.Signal;
+
+/// SIGTERM and SIGINT of a run: the first asks it to finish its step, save and end; the second ends the process at
+/// once.
+final class Signals {
+    private volatile int received;
+
+    /// From here on, signals ask `control` and no longer kill.
+    ///
+    /// @param halt ends the process with a status, at once
+    Signals(RunControl control, IntConsumer halt) {
+        for (String name : new String[] {"TERM", "INT"}) {
+            Signal.handle(new Signal(name), signal -> {
+                if (received != 0) {
+                    halt.accept(128 + signal.getNumber());
+                }
+                received = signal.getNumber();
+                control.stop();
+            });
+        }
+    }
+
+    /// The exit status of a run that was stopped: 128 and the signal's number, as a shell has it.
+    int status(int otherwise) {
+        return received == 0 ? otherwise : 128 + received;
+    }
+}

@@ -1,0 +1,42 @@
+package org.sftnative.train;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+
+/// What is asked of a run from outside, and answered between two steps: to save now (`touch OUT/save`), or to save and
+/// end (`touch OUT/stop`, a signal). Any thread may ask.
+public final class RunControl {
+    private static final String SAVE = "save";
+    private static final String STOP = "stop";
+
+    private volatile boolean stop;
+
+    /// A wish.
+    public enum Request {
+        NONE,
+        SAVE,
+        STOP
+    }
+
+    /// Asks the run to finish its step, save, and end.
+    public void stop() {
+        stop = true;
+    }
+
+    /// What is asked for now; a file that asked is removed, so that it is answered once.
+    Request request(Path output) {
+        boolean stopFile = taken(output.resolve(STOP));
+        boolean saveFile = taken(output.resolve(SAVE));
+        return stop || stopFile ? Request.STOP : saveFile ? Request.SAVE : Request.NONE;
+    }
+
+    private static boolean taken(Path file) {
+        try {
+            return Files.exists(file) && Files.deleteIfExists(file);
+        } catch (IOException e) {
+            throw new UncheckedIOException(file + " cannot be removed: " + e.getMessage(), e);
+        }
+    }
+}

@@ -1,0 +1,51 @@
+package org.sftnative.train;
+
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.SequencedMap;
+import org.bytedeco.javacpp.PointerScope;
+import org.bytedeco.pytorch.NoGradGuard;
+import org.bytedeco.pytorch.Tensor;
+import org.sftnative.model.Parameters;
+import org.sftnative.optim.AdamWOptimizer;
+import org.sftnative.tensor.Devices;
+import org.sftnative.tensor.Scopes;
+import org.sftnative.tensor.Tensors;
+
+/// A copy of weights and optimizer on the host, all of one moment: what a checkpoint is written from while training
+/// goes on. Its memory is taken once, and as much as weights and optimizer state have.
+final class Snapshot implements AutoCloseable {
+    private final Parameters weights;
+    private final SequencedMap<String, Tensor> optimizer = new LinkedHashMap<>();
+
+    Snapshot(Parameters live, AdamWOptimizer liveOptimizer) {
+        weights = new Parameters(live.layout(), live.dtype(), Devices.cpu());
+        liveOptimizer
+                .state()
+                .forEach((name, tensor) -> optimizer.put(
+                        name, Scopes.keep(() -> Tensors.empty(tensor.scalar_type(), Devices.cpu(), tensor.shape()))));
+    }
+
+    /// Copies what is live now.
+    void take(Parameters live, AdamWOptimizer liveOptimizer) {
+        try (PointerScope _ = new PointerScope();
+                NoGradGuard _ = new NoGradGuard()) {
+            weights.flatWeights().copy_(live.flatWeights());
+            liveOptimizer.state().forEach((name, tensor) -> optimizer.get(name).copy_(tensor));
+        }
+    }
+
+    Parameters weights() {
+        return weights;
+    }
+
+    Map<String, Tensor> optimizer() {
+        return optimizer;
+    }
+
+    @Override
+    public void close() {
+        weights.close();
+        optimizer.values().forEach(Tensor::close);
+    }
+}

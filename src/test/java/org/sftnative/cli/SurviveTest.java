@@ -1,0 +1,315 @@
+package org.sftnative.cli;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Random;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.sftnative.cli.Program.Outcome;
+
+/// Runs that are killed, stopped and damaged, in processes of their own: whatever happens, the run that goes on ends
+/// bit for bit as one to which nothing happened. 24 steps, a checkpoint every 2.
+class SurviveTest {
+    private static final int STEPS = 24;
+
+    @TempDir
+    Path dir;
+
+    private Path rows;
+    private Path out;
+
+    @BeforeEach
+    void rows() throws IOException {
+        rows = Program.rows(dir, 0, 20);
+        out = dir.resolve("out");
+    }
+
+    @Test
+    void killedAtRandomMomentsARunEndsAsIfItHadNotBeen() throws Exception {
+        killed(new Random(1), 3);
+    }
+
+    @Test
+    @Tag("slow")
+    void killedFiftyTimesARunEndsAsIfItHadNotBeen() throws Exception {
+        killed(new Random(2), 50);
+    }
+
+    private void killed(Random random, int times) throws Exception {
+        Path whole = dir.resolve("whole");
+        Program.run(train(whole)).succeeded();
+        long took = timed(dir.resolve("timed"));
+        for (int i = 0; i < times; i++) {
+            Process process = start("--resume-or-start");
+            if (!process.waitFor(random.nextLong(took + 500), TimeUnit.MILLISECONDS)) {
+                process.destroyForcibly().waitFor();
+            } else {
+                assertEquals(0, process.exitValue());
+                delete(out);
+            }
+        }
+        assertEquals(0, start("--resume-or-start").waitFor());
+        assertArrayEquals(weights(whole), weights(out));
+        assertEquals(Program.numbers(whole), Program.numbers(out));
+        assertEquals(List.of(), hidden(out));
+    }
+
+    private long timed(Path other) throws Exception {
+        long began = System.nanoTime();
+        Program.process(java.util.Map.of(), List.of(), train(other)).succeeded();
+        return (System.nanoTime() - began) / 1_000_000;
+    }
+
+    @Test
+    void aSignalFinishesTheStepSavesAndExitsWithItsNumberAndTheRunThenEndsAsIfThereHadBeenNone() throws Exception {
+        String[] settings = {"--max-steps", "300", "--save-strategy", "no"};
+        Path whole = dir.resolve("whole");
+        Program.run(train(whole, settings)).succeeded();
+        for (String signal : List.of("TERM", "INT")) {
+            out = dir.resolve("out-" + signal);
+            Process process = start(settings);
+            awaitStep();
+            new ProcessBuilder("kill", "-" + signal, "" + process.pid()).start().waitFor();
+            assertTrue(process.waitFor(60, TimeUnit.SECONDS), "it goes on");
+            assertEquals(signal.equals("TERM") ? 143 : 130, process.exitValue());
+            assertEquals(1, checkpoints(out).size()); // no setting asked for one
+            assertFalse(Files.exists(out.resolve("model.safetensors"))); // it is not done
+            assertEquals(List.of(), hidden(out));
+            List<String> resume = new ArrayList<>(List.of(settings));
+            resume.add("--resume");
+            Program.run(train(out, resume.toArray(String[]::new))).succeeded();
+            assertArrayEquals(weights(whole), weights(out));
+            assertEquals(Program.numbers(whole), Program.numbers(out));
+        }
+    }
+
+    @Test
+    void theFilesSaveAndStopDoTheSameFromOutside() throws Exception {
+        Process process = start("--num-train-epochs", "4000", "--max-steps", "-1", "--save-strategy", "no");
+        awaitStep();
+        assertEquals(List.of(), checkpoints(out));
+        Files.createFile(out.resolve("save"));
+        awaitCheckpoint();
+        assertFalse(Files.exists(out.resolve("save")));
+        assertTrue(process.isAlive());
+        Files.createFile(out.resolve("stop"));
+        assertTrue(process.waitFor(60, TimeUnit.SECONDS), "it goes on");
+        assertEquals(3, process.exitValue());
+        assertFalse(Files.exists(out.resolve("stop")));
+    }
+
+    @Test
+    void aSecondRunIsKeptOutAndADeadOnesLockIsNone() throws Exception {
+        Process process = start("--num-train-epochs", "4000", "--max-steps", "-1");
+        awaitStep();
+        Outcome second = Program.run(train(out, "--overwrite-output-dir"));
+        assertEquals(2, second.status());
+        assertTrue(second.err().contains("in use by another run, process " + process.pid()), second.err());
+        process.destroyForcibly().waitFor();
+        assertTrue(Files.exists(out.resolve(".lock")));
+        Program.run(train(out, "--overwrite-output-dir")).succeeded();
+        assertEquals(List.of(), hidden(out));
+    }
+
+    @Test
+    void damagedCheckpointsArePassedOverAndSaid() throws Exception {
+        Path whole = dir.resolve("whole");
+        Program.run(train(whole, "--save-total-limit", "0")).succeeded();
+        List<Path> files;
+        try (Stream<Path> all = Files.list(whole.resolve("checkpoint-" + STEPS))) {
+            files = all.filter(Files::isRegularFile)
+                    .map(Path::getFileName)
+                    .sorted()
+                    .toList();
+        }
+        assertTrue(files.contains(Path.of("MANIFEST.json")));
+        for (Path name : files) {
+            for (String how : List.of("gone", "empty", "short", "flipped")) {
+                Path copy = Program.copy(whole, dir.resolve("copy"));
+                Path file = copy.resolve("checkpoint-" + STEPS).resolve(name);
+                byte[] bytes = Files.readAllBytes(file);
+                switch (how) {
+                    case "gone" -> Files.delete(file);
+                    case "empty" -> Files.write(file, new byte[0]);
+                    case "short" -> Files.write(file, java.util.Arrays.copyOf(bytes, bytes.length - 10));
+                    default -> {
+                        bytes[bytes.length / 2] ^= 1;
+                        Files.write(file, bytes);
+                    }
+                }
+                String what = name + " " + how;
+                Outcome resumed = Program.run(train(copy, "--resume", "--save-total-limit", "0"));
+                assertEquals(0, resumed.status(), () -> what + "\n" + resumed.err());
+                // trainer_state.json gone: the directory is no checkpoint at all
+                boolean seen = !(how.equals("gone") && name.toString().equals("trainer_state.json"));
+                String says = "warning: checkpoint-" + STEPS + " is damaged: ";
+                assertEquals(seen, resumed.out().contains(says), () -> what + "\n" + resumed.out());
+                assertTrue(resumed.out().contains("going on after step " + (STEPS - 2)), resumed.out());
+                assertArrayEquals(weights(whole), weights(copy), what);
+                delete(copy);
+            }
+        }
+    }
+
+    @Test
+    void aNamedCheckpointThatIsDamagedIsRefused() throws Exception {
+        Program.run(train(out)).succeeded();
+        Path checkpoint = out.resolve("checkpoint-" + STEPS);
+        Files.write(checkpoint.resolve("optimizer.safetensors"), new byte[3]);
+        Outcome outcome = Program.run(train(out, "--resume", checkpoint.toString()));
+        assertEquals(2, outcome.status());
+        assertTrue(
+                outcome.err().contains(checkpoint + " is damaged: optimizer.safetensors has 3 bytes"), outcome.err());
+    }
+
+    @Test
+    void theCommandListsAndVerifies() throws Exception {
+        assertEquals(2, Program.run("checkpoints", dir.toString()).status());
+        Program.run(train(out)).succeeded();
+        Files.write(out.resolve("checkpoint-22/config.json"), new byte[3]);
+        assertEquals(
+                out + "/checkpoint-22  DAMAGED: config.json has 3 bytes, had "
+                        + Files.size(out.resolve("checkpoint-24/config.json")) + "\n" + out
+                        + "/checkpoint-24  whole  step 24  epoch 4.80\n",
+                Program.run("checkpoints", out.toString()).succeeded().out());
+    }
+
+    @Test
+    void theBestCheckpointStaysAndIsTheModelInTheEnd() throws Exception {
+        Path held = Program.rows(dir, 40, 46);
+        // so hot that the evaluation loss rises before the end
+        Program.run(train(
+                        out,
+                        "--eval-file",
+                        held.toString(),
+                        "--eval-strategy",
+                        "steps",
+                        "--eval-steps",
+                        "2",
+                        "--lr",
+                        "1e-2",
+                        "--save-total-limit",
+                        "1",
+                        "--load-best-model-at-end"))
+                .succeeded();
+        List<Double> losses = Program.values(out, "eval_loss");
+        double lowest = losses.stream().min(Double::compare).orElseThrow();
+        int best = Program.steps(out, "eval_loss").get(losses.indexOf(lowest));
+        assertTrue(best < STEPS, "the last step is the best: " + losses);
+        assertTrue(Files.isDirectory(out.resolve("checkpoint-" + best)));
+        assertTrue(Files.isDirectory(out.resolve("checkpoint-" + STEPS)));
+        assertEquals(2, checkpoints(out).size());
+        assertArrayEquals(weights(out.resolve("checkpoint-" + best)), weights(out));
+    }
+
+    private String[] train(Path output, String... more) {
+        List<String> args = new ArrayList<>(List.of(
+                "train",
+                "--model",
+                Program.BASE.toString(),
+                "--threads",
+                "1",
+                "--output-dir",
+                output.toString(),
+                "--train-file",
+                rows.toString()));
+        List<String> given = List.of(more);
+        for (String setting : List.of(
+                "--max-steps " + STEPS,
+                "--batch-size 4",
+                "--gradient-accumulation-steps 1",
+                "--lr 1e-3",
+                "--logging-steps 3",
+                "--save-steps 2")) {
+            String[] words = setting.split(" ");
+            if (!given.contains(words[0])) {
+                args.addAll(List.of(words));
+            }
+        }
+        args.addAll(given);
+        return args.toArray(String[]::new);
+    }
+
+    /// `--resume-or-start` goes on where there is something to go on from.
+    private Process start(String... more) throws Exception {
+        List<String> given = new ArrayList<>(List.of(more));
+        if (given.remove("--resume-or-start")) {
+            given.add(checkpoints(out).isEmpty() ? "--overwrite-output-dir" : "--resume");
+        }
+        List<String> command = new ArrayList<>(List.of(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "--enable-native-access=ALL-UNNAMED",
+                "--sun-misc-unsafe-memory-access=allow",
+                "-Xmx512m",
+                "-cp",
+                System.getProperty("java.class.path"),
+                Main.class.getName()));
+        command.addAll(List.of(train(out, given.toArray(String[]::new))));
+        return new ProcessBuilder(command)
+                .redirectErrorStream(true)
+                .redirectOutput(dir.resolve("log.txt").toFile())
+                .start();
+    }
+
+    private void awaitStep() throws Exception {
+        for (int i = 0; i < 1200; i++) {
+            if (Files.exists(out.resolve("metrics.jsonl")) && Files.size(out.resolve("metrics.jsonl")) > 0) {
+                return;
+            }
+            Thread.sleep(50);
+        }
+        throw new AssertionError("no step in a minute\n" + Files.readString(dir.resolve("log.txt")));
+    }
+
+    private void awaitCheckpoint() throws Exception {
+        for (int i = 0; i < 1200; i++) {
+            if (!checkpoints(out).isEmpty()) {
+                return;
+            }
+            Thread.sleep(50);
+        }
+        throw new AssertionError("no checkpoint in a minute");
+    }
+
+    private static List<Path> checkpoints(Path run) throws IOException {
+        if (!Files.isDirectory(run)) {
+            return List.of();
+        }
+        try (Stream<Path> all = Files.list(run)) {
+            return all.filter(p -> p.getFileName().toString().startsWith("checkpoint-"))
+                    .toList();
+        }
+    }
+
+    private static List<Path> hidden(Path run) throws IOException {
+        try (Stream<Path> all = Files.list(run)) {
+            return all.filter(p -> p.getFileName().toString().startsWith(".")).toList();
+        }
+    }
+
+    private static byte[] weights(Path model) throws IOException {
+        return Files.readAllBytes(model.resolve("model.safetensors"));
+    }
+
+    private static void delete(Path tree) throws IOException {
+        if (Files.exists(tree)) {
+            try (Stream<Path> all = Files.walk(tree)) {
+                for (Path path : all.sorted(java.util.Comparator.reverseOrder()).toList()) {
+                    Files.delete(path);
+                }
+            }
+        }
+    }
+}
