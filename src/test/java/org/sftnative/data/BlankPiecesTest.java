@@ -49,6 +49,14 @@ class BlankPiecesTest {
         }
     }
 
+    @ParameterizedTest
+    @ValueSource(strings = {"bytelevel", "qwen", "metaspace", "metaspace-fast"})
+    void nulAndWhatIsBeyond16BitsSurvive(String kind) {
+        Tokenizer tokenizer = Fixtures.tokenizer(kind);
+        String text = "a\u0000b 🙂\u0000 天";
+        assertEquals(text, tokenizer.decode(tokenizer.encodeRow(text, false, false), false));
+    }
+
     @Test
     void aMergeOverABlankIsSeen() throws IOException {
         Path edited = Fixtures.edited(directory, "metaspace", "tokenizer.json", json -> {
