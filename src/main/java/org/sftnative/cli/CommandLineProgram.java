@@ -1,7 +1,10 @@
 package org.sftnative.cli;
 
+import java.io.IOException;
 import java.io.PrintStream;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
@@ -11,12 +14,14 @@ import org.sftnative.InputException;
 import org.sftnative.config.EvalSettings;
 import org.sftnative.config.GenerateSettings;
 import org.sftnative.config.InitSettings;
+import org.sftnative.config.ReportSettings;
 import org.sftnative.config.ResolvedSettings;
 import org.sftnative.config.RunSettings;
 import org.sftnative.config.SettingValue;
 import org.sftnative.config.SettingsFile;
 import org.sftnative.config.SettingsPrinter;
 import org.sftnative.config.SettingsSchema;
+import org.sftnative.data.DataReport;
 import org.sftnative.metrics.ConsoleProgress;
 import org.sftnative.metrics.MetricsFile;
 import org.sftnative.metrics.RunEvent;
@@ -44,6 +49,7 @@ public final class CommandLineProgram {
 
     static final SettingsSchema<RunSettings> TRAIN = SettingsSchema.of(RunSettings.class);
     static final SettingsSchema<EvalSettings> EVAL = SettingsSchema.of(EvalSettings.class);
+    static final SettingsSchema<ReportSettings> DATA = SettingsSchema.of(ReportSettings.class);
     static final SettingsSchema<GenerateSettings> GENERATE = SettingsSchema.of(GenerateSettings.class);
     static final SettingsSchema<InitSettings> INIT = SettingsSchema.of(InitSettings.class);
 
@@ -107,6 +113,7 @@ public final class CommandLineProgram {
                 return train(command);
             }
             case "eval" -> eval(bind(EVAL, command));
+            case "data" -> data(command);
             case "generate" -> {
                 work.generate(bind(GENERATE, command), text -> {
                     out.print(text);
@@ -167,6 +174,36 @@ public final class CommandLineProgram {
                 Units.duration(score.seconds()));
     }
 
+    private void data(ParseResult command) throws Exception {
+        List<SettingValue> given = new ArrayList<>(SettingsOptions.given(DATA, command));
+        List<String> files = command.matchedPositionalValue(0, List.<String>of());
+        if (!files.isEmpty()) {
+            given.add(new SettingValue(
+                    "train_file", files.stream().map(Arguments::value).toList(), "FILE"));
+        }
+        ReportSettings settings = DATA.bind(DATA.resolve(given));
+        DataReport report = work.data(settings);
+        if (settings.validate()) {
+            report.broken().forEach(why -> why.lines().forEach(line -> out.println(Visible.of(line))));
+            int rows = report.files().stream()
+                    .mapToInt(DataReport.SourceLine::rows)
+                    .sum();
+            out.println(rows + " rows are good, " + report.broken().size() + " broken");
+        } else {
+            out.print(new DataText(DataText.colours(terminal, System.getenv())).of(report));
+        }
+        if (settings.html().isPresent()) {
+            Path page = settings.html().get();
+            try {
+                Files.writeString(page, DataPage.of(report));
+            } catch (IOException e) {
+                throw new InputException(
+                        "cannot write " + page + ": " + e.getMessage() + "\n  --html names a file to write", e);
+            }
+            out.println("\nthe page is " + page);
+        }
+    }
+
     private static <R extends Record> R bind(SettingsSchema<R> schema, ParseResult command) {
         return schema.bind(schema.resolve(SettingsOptions.given(schema, command)));
     }
@@ -185,6 +222,7 @@ public final class CommandLineProgram {
                 """);
         out.append("\n## train\n").append(SettingsPrinter.markdown(TRAIN));
         out.append("\n## eval\n").append(SettingsPrinter.markdown(EVAL));
+        out.append("\n## data\n").append(SettingsPrinter.markdown(DATA));
         out.append("\n## generate\n").append(SettingsPrinter.markdown(GENERATE));
         out.append("\n## init\n").append(SettingsPrinter.markdown(INIT));
         return out.toString();

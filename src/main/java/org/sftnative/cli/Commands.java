@@ -52,6 +52,24 @@ final class Commands {
                 CommandLineProgram.EVAL);
         add(
                 root,
+                "data",
+                "Show rows as a run would train them: counts, lengths, labels, token by token.",
+                "sft-native data rows.json --model models/base --html rows.html",
+                List.of(),
+                CommandLineProgram.DATA);
+        root.subcommands()
+                .get("data")
+                .getCommandSpec()
+                .addPositional(PositionalParamSpec.builder()
+                        .paramLabel("FILE")
+                        .type(List.class)
+                        .auxiliaryTypes(String.class)
+                        .arity("0..*")
+                        .index("0..*")
+                        .description("rows to look at; the same as --train-file")
+                        .build());
+        add(
+                root,
                 "generate",
                 "Let a model answer.",
                 "sft-native generate --model out --instruction \"Name three primary colours.\"",

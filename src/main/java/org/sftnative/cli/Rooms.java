@@ -14,11 +14,15 @@ import org.sftnative.config.DataSettings;
 import org.sftnative.config.EvalSettings;
 import org.sftnative.config.GenerateSettings;
 import org.sftnative.config.InitSettings;
+import org.sftnative.config.ReportSettings;
+import org.sftnative.config.RowSettings;
 import org.sftnative.config.RunSettings;
 import org.sftnative.data.ChatFormat;
+import org.sftnative.data.DataReport;
 import org.sftnative.data.Dataset;
 import org.sftnative.data.RowFormat;
 import org.sftnative.data.StepPlan;
+import org.sftnative.data.StepShape;
 import org.sftnative.data.Tokenizer;
 import org.sftnative.data.TrainingData;
 import org.sftnative.generate.Generator;
@@ -70,6 +74,20 @@ final class Rooms implements Work {
                         score.loss(), score.labelTokens(), rows.documents().size(), score.seconds());
             }
         }
+    }
+
+    @Override
+    public DataReport data(ReportSettings settings) {
+        Tokenizer tokenizer = Tokenizer.load(settings.modelNameOrPath());
+        RowSettings rows = settings.rows();
+        if (!settings.validate()) { // a report lists what is broken
+            rows = new RowSettings(rows.format(), rows.field(), Integer.MAX_VALUE, rows.tokenCache(), rows.cacheDir());
+        }
+        TrainingData data = TrainingData.load(settings.data(), rows, settings.encoding(), tokenizer);
+        int maxLength = settings.encoding().maxLength();
+        StepShape shape = StepShape.of(settings.data(), maxLength, settings.rowsPerStep());
+        StepPlan plan = StepPlan.of(data.train(), settings.data(), shape, maxLength, settings.seed());
+        return DataReport.of(data, tokenizer, maxLength, plan);
     }
 
     @Override

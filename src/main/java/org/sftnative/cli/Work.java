@@ -6,7 +6,9 @@ import java.util.function.Consumer;
 import org.sftnative.config.EvalSettings;
 import org.sftnative.config.GenerateSettings;
 import org.sftnative.config.InitSettings;
+import org.sftnative.config.ReportSettings;
 import org.sftnative.config.RunSettings;
+import org.sftnative.data.DataReport;
 import org.sftnative.metrics.RunListener;
 import org.sftnative.train.RunControl;
 
@@ -20,6 +22,9 @@ public interface Work {
 
     /// Scores rows.
     Score eval(EvalSettings settings) throws Exception;
+
+    /// Reads and tokenises rows as a run would, and says what they are.
+    DataReport data(ReportSettings settings) throws Exception;
 
     /// Generates one answer; `text` gets it piece by piece, as it comes.
     void generate(GenerateSettings settings, Consumer<String> text) throws Exception;

@@ -3,6 +3,8 @@ package org.sftnative.config;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.sftnative.InputException;
 
 /// Which rows are trained, in which order.
@@ -15,22 +17,24 @@ public record DataSettings(
         @Setting(doc = "part of the training rows kept for evaluation, by content hash", value = "0")
         double evalFraction,
 
-        @Setting(doc = "other rows and their share of what is trained: FILE=0.15")
+        @Setting(doc = "rows blended in, and their share of the documents of an epoch: FILE=0.15")
         List<String> mix,
 
-        @Setting(doc = "order of several training files", value = "concatenate")
+        @Setting(doc = "several training files: concatenate, or interleave (each in proportion)", value = "concatenate")
         CombineChoice combine,
 
-        @Setting(doc = "train equal rows once", value = "false")
+        @Setting(doc = "train equal rows once: the first stays", value = "false")
         boolean dedup,
 
         @Setting(doc = "a new order each epoch, from the seed", value = "true")
         boolean shuffle,
 
-        @Setting(doc = "how rows share a step", value = "none")
+        @Setting(
+                doc = "none, or bfd: rows of a step become sequences of up to max_length tokens, whole rows each",
+                value = "none")
         PackingChoice packing,
 
-        @Setting(doc = "tokens of an optimizer step, instead of rows; 0: rows", value = "0")
+        @Setting(doc = "most tokens of an optimizer step, instead of batch x accumulation; 0: rows", value = "0")
         int tokensPerStep) {
     public DataSettings {
         trainFile = List.copyOf(trainFile);
@@ -40,6 +44,30 @@ public record DataSettings(
         }
         Check.that(evalFraction >= 0 && evalFraction < 1, "eval_fraction", evalFraction, "from 0 to below 1");
         Check.that(tokensPerStep >= 0, "tokens_per_step", tokensPerStep, "0 or more");
+        double sum = mix.stream().map(Mix::parse).mapToDouble(Mix::share).sum();
+        Check.that(sum < 1, "mix", mix, "shares that sum up to less than 1: the rest are rows of train_file");
+    }
+
+    /// Rows that are blended in.
+    ///
+    /// @param share their part of the documents that an epoch trains, above 0 and below 1
+    public record Mix(Path file, double share) {
+        private static final Pattern SPELLING = Pattern.compile("(.+)=(0?\\.\\d+)", Pattern.DOTALL);
+
+        static Mix parse(String text) {
+            Matcher matcher = SPELLING.matcher(text);
+            Check.that(
+                    matcher.matches() && Double.parseDouble(matcher.group(2)) > 0,
+                    "mix",
+                    "'" + text + "'",
+                    "a file and its share, above 0 and below 1: FILE=0.15");
+            return new Mix(Path.of(matcher.group(1)), Double.parseDouble(matcher.group(2)));
+        }
+    }
+
+    /// What `mix` says.
+    public List<Mix> mixes() {
+        return mix.stream().map(Mix::parse).toList();
     }
 
     /// The defaults over files.
@@ -69,5 +97,16 @@ public record DataSettings(
     /// The same in the order of the files.
     public DataSettings unshuffled() {
         return new DataSettings(trainFile, evalFile, evalFraction, mix, combine, dedup, false, packing, tokensPerStep);
+    }
+
+    /// The same with rows blended in, each `FILE=SHARE`.
+    public DataSettings withMix(String... mixed) {
+        return new DataSettings(
+                trainFile, evalFile, evalFraction, List.of(mixed), combine, dedup, shuffle, packing, tokensPerStep);
+    }
+
+    /// The same with equal rows trained once.
+    public DataSettings deduplicated() {
+        return new DataSettings(trainFile, evalFile, evalFraction, mix, combine, true, shuffle, packing, tokensPerStep);
     }
 }

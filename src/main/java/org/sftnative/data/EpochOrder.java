@@ -1,10 +1,11 @@
 package org.sftnative.data;
 
-/// The order of an epoch's rows: a pure function of (rows, seed, epoch), the same on every machine and for any
-/// number of workers, so that a resumed run goes on exactly where it was.
+/// The order of an epoch's rows: a pure function of (rows, seed, epoch), the same on every machine
+/// and for any number of workers, so that a resumed run goes on exactly where it was.
 ///
-/// Fisher-Yates from the last place down, each index drawn without bias from SplitMix64 (Steele, Lea, Flood, "Fast
-/// splittable pseudorandom number generators", 2014), whose start is the mix of seed and epoch.
+/// Fisher-Yates from the last place down, each index drawn without bias from SplitMix64 (Steele,
+/// Lea, Flood, "Fast splittable pseudorandom number generators", 2014), whose start is the mix of
+/// seed and epoch.
 public final class EpochOrder {
     private static final long GAMMA = 0x9E3779B97F4A7C15L;
 
@@ -33,6 +34,13 @@ public final class EpochOrder {
             order[j] = kept;
         }
         return order;
+    }
+
+    /// A seed for a purpose of its own: orders of another purpose have nothing in common with it.
+    ///
+    /// @param purpose from 1; 0 would be no more than the seed itself
+    static long seedOf(long seed, long purpose) {
+        return mix(seed ^ mix(purpose * GAMMA));
     }
 
     /// The order of the file.

@@ -48,7 +48,7 @@ public final class Checkpoints {
 
     private static final String STATE = "trainer_state.json";
     private static final String OPTIMIZER = "optimizer.safetensors";
-    private static final int VERSION = 1;
+    private static final int VERSION = 2;
     private static final String DAMAGED = "\n  the checkpoint is damaged: resume from another one";
     private static final JsonMapper JSON = JsonMapper.builder()
             .propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE)
@@ -68,13 +68,13 @@ public final class Checkpoints {
     /// other steps than the ones that were to come.
     ///
     /// @param rows training rows after dropping, with a hash of them
-    /// @param rowsPerStep rows of an optimizer step
-    /// @param shuffle whether epochs have orders of their own
+    /// @param stepOf what an optimizer step is made of: rows, packed sequences, tokens
+    /// @param order what else decides the order of an epoch: shuffling, combination, mixed sets
     /// @param seed of the order
     /// @param totalSteps steps that the schedule was made for
     /// @param precision of weights and arithmetic
     record RunIdentity(
-            String rows, int rowsPerStep, boolean shuffle, long seed, long totalSteps, PrecisionChoice precision) {
+            String rows, String stepOf, String order, long seed, long totalSteps, PrecisionChoice precision) {
         /// What differs, a line each with both values; empty if nothing does.
         String differences(RunIdentity other) {
             Map<String, Object> theirs = other.byName();
@@ -87,8 +87,8 @@ public final class Checkpoints {
         private Map<String, Object> byName() {
             Map<String, Object> values = new LinkedHashMap<>();
             values.put("rows", rows);
-            values.put("rows per step", rowsPerStep);
-            values.put("shuffle", shuffle);
+            values.put("step of", stepOf);
+            values.put("order", order);
             values.put("seed", seed);
             values.put("steps of the whole run", totalSteps);
             values.put("precision", precision);

@@ -79,9 +79,7 @@ public final class TrainLoop {
 
     /// Optimizer steps of a whole run: `max_steps`, or the epochs' steps rounded up.
     public static long totalSteps(TrainingSettings settings, StepPlan plan) {
-        return settings.maxSteps() > 0
-                ? settings.maxSteps()
-                : (long) Math.ceil(settings.numTrainEpochs() * plan.stepsPerEpoch());
+        return settings.maxSteps() > 0 ? settings.maxSteps() : plan.steps(settings.numTrainEpochs());
     }
 
     /// Trains from a state to the last step.
@@ -195,7 +193,7 @@ public final class TrainLoop {
         return switch (strategy) {
             case NO -> false;
             case STEPS -> step % every == 0 || step == totalSteps;
-            case EPOCH -> step % plan.stepsPerEpoch() == 0 || step == totalSteps;
+            case EPOCH -> plan.endsEpoch(step) || step == totalSteps;
         };
     }
 }

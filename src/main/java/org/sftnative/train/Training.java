@@ -2,7 +2,6 @@ package org.sftnative.train;
 
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -12,26 +11,25 @@ import java.util.stream.Collectors;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.NoGradGuard;
 import org.sftnative.InputException;
+import org.sftnative.config.DataSettings;
 import org.sftnative.config.EncodingSettings;
 import org.sftnative.config.IntervalStrategy;
 import org.sftnative.config.ModelSettings;
-import org.sftnative.config.OverlongChoice;
 import org.sftnative.config.RunSettings;
 import org.sftnative.config.TrainingSettings;
 import org.sftnative.data.ChatFormat;
 import org.sftnative.data.Dataset;
 import org.sftnative.data.StepPlan;
+import org.sftnative.data.StepShape;
 import org.sftnative.data.TrainingData;
 import org.sftnative.metrics.RunEvent;
 import org.sftnative.metrics.RunListener;
 import org.sftnative.model.CausalLm;
 import org.sftnative.model.LossFunction;
-import org.sftnative.model.ParameterLayout;
 import org.sftnative.model.Parameters;
 import org.sftnative.optim.AdamWOptimizer;
 import org.sftnative.optim.Schedule;
 import org.sftnative.tensor.Devices;
-import org.sftnative.tensor.Torch;
 
 /// A whole run, from settings to a fine-tuned model directory: opens what the settings name, builds the loop, runs it,
 /// saves.
@@ -89,12 +87,8 @@ public final class Training {
             data.eval().ifPresent(eval -> eval.checkVocabulary(loaded.config().vocabSize()));
             ComputePlan compute = ComputePlan.of(training, loaded);
             int microBatchTokens = compute.microBatchTokens();
-            StepPlan plan = new StepPlan(
-                    data.train(),
-                    training.rowsPerStep(),
-                    microBatchTokens,
-                    training.seed(),
-                    settings.data().shuffle());
+            StepShape shape = StepShape.of(settings.data(), settings.encoding().maxLength(), training.rowsPerStep());
+            StepPlan plan = StepPlan.of(data.train(), settings.data(), shape, microBatchTokens, training.seed());
             long total = TrainLoop.totalSteps(training, plan);
 
             try (Parameters weights = weights(loaded, modelSettings, checkpoint)) {
@@ -108,8 +102,8 @@ public final class Training {
                             new Checkpoints.RunIdentity(
                                     data.train().documents().size() + " ("
                                             + data.train().fingerprint() + ")",
-                                    training.rowsPerStep(),
-                                    settings.data().shuffle(),
+                                    shape.toString(),
+                                    order(settings.data(), data.train()),
                                     training.seed(),
                                     total,
                                     loaded.precision()),
@@ -139,7 +133,7 @@ public final class Training {
                                     start.step(),
                                     restored.best())) {
                         checkpoints.clean(checkpoint.isEmpty());
-                        Map<String, String> summary = summary(settings, compute, data, plan, checkpoint);
+                        Map<String, String> summary = RunSummary.of(settings, compute, data, plan, checkpoint);
                         summary.put("row files", String.join("; ", said));
                         if (!restored.changed().isEmpty()) {
                             summary.put("changed since", restored.changed());
@@ -251,59 +245,17 @@ public final class Training {
         return new ModelSettings(directory, settings.device(), settings.precision(), settings.threads());
     }
 
-    /// What was decided, each with its reason: the start of every run's output.
-    private static Map<String, String> summary(
-            RunSettings settings, ComputePlan compute, TrainingData data, StepPlan plan, Optional<Path> checkpoint) {
-        Map<String, String> summary = new LinkedHashMap<>();
-        LoadedModel loaded = compute.loaded();
-        TrainingSettings training = settings.training();
-        summary.put(
-                "model",
-                settings.model().modelNameOrPath() + " (" + loaded.config().modelType() + ", "
-                        + ParameterLayout.of(loaded.config()).parameterCount() + " parameters)");
-        summary.put("device", Devices.name(loaded.device()) + " (" + Torch.threads() + " CPU threads)");
-        summary.put(
-                "precision",
-                loaded.precision()
-                        + (settings.model().precision() == loaded.precision()
-                                ? ""
-                                : " (device " + Devices.name(loaded.device()) + ")"));
-        summary.putAll(compute.said());
-        summary.put("train rows", rows(data.train(), settings.encoding().overlong()));
-        data.eval()
-                .ifPresent(eval ->
-                        summary.put("eval rows", rows(eval, settings.encoding().overlong())));
-        summary.put("loss on", lossOn(settings.encoding()));
-        summary.put(
-                "step",
-                training.rowsPerStep() + " rows (" + training.perDeviceTrainBatchSize() + " x "
-                        + training.gradientAccumulationSteps() + "), " + plan.stepsPerEpoch() + " steps an epoch");
-        checkpoint.ifPresent(path -> summary.put("resumed from", path.toString()));
-        return summary;
+    /// What the order of an epoch depends on besides its seed.
+    private static String order(DataSettings settings, Dataset rows) {
+        return (settings.shuffle() ? "shuffled" : "unshuffled") + ", " + settings.combine()
+                + (settings.dedup() ? ", deduplicated" : "")
+                + rows.mixes().stream()
+                        .map(mix -> ", mix " + mix.share() + " from document " + mix.first())
+                        .collect(Collectors.joining());
     }
 
     private static Optional<String> chatTemplate(EncodingSettings settings, LoadedModel loaded) {
         return ChatFormat.of(loaded.tokenizer(), settings.chatTemplate()).toSave();
-    }
-
-    private static String lossOn(EncodingSettings data) {
-        String turns = switch (data.trainOn()) {
-            case ALL -> "responses, of conversations everything,";
-            case ASSISTANT -> "responses and assistant's turns";
-            case LAST_TURN -> "responses and the assistant's last turns";
-        };
-        return (data.trainOnPrompt() ? "every token" : turns) + (data.appendEos() ? " and their EOS" : ", no EOS");
-    }
-
-    private static String rows(Dataset dataset, OverlongChoice choice) {
-        String overlong = switch (choice) {
-            case DROP -> "left out as too long";
-            case SPLIT -> "split";
-            case TRUNCATE, ERROR -> "cut off";
-        };
-        Dataset.Report report = dataset.report();
-        return report.rows() + " (" + report.tokens() + " tokens, " + report.labelTokens() + " trained, "
-                + report.truncated() + " " + overlong + ", " + dropped(report) + ")";
     }
 
     /// Refuses an output directory that is in use, before anything is read or written.
@@ -319,16 +271,5 @@ public final class Training {
         directory.check(
                 training.overwriteOutputDir() || goesOn,
                 "go on with --resume latest, or replace what is there with --overwrite-output-dir");
-    }
-
-    /// How many rows were dropped, and which: the first five.
-    private static String dropped(Dataset.Report report) {
-        List<Dataset.Dropped> dropped = report.dropped();
-        String which = dropped.stream()
-                .limit(5)
-                .map(d -> d.file().getFileName() + " row " + d.row())
-                .collect(Collectors.joining(", "));
-        return dropped.size() + " dropped without a label"
-                + (dropped.isEmpty() ? "" : ": " + which + (dropped.size() > 5 ? ", ..." : ""));
     }
 }

@@ -23,8 +23,10 @@ import org.sftnative.InputException;
 import org.sftnative.config.EvalSettings;
 import org.sftnative.config.GenerateSettings;
 import org.sftnative.config.InitSettings;
+import org.sftnative.config.ReportSettings;
 import org.sftnative.config.RunSettings;
 import org.sftnative.config.WeightDtype;
+import org.sftnative.data.DataReport;
 import org.sftnative.metrics.RunEvent;
 import org.sftnative.metrics.RunListener;
 import org.sftnative.train.DivergedException;
@@ -299,6 +301,11 @@ class CommandLineProgramTest {
         public Score eval(EvalSettings settings) {
             calls.add(settings);
             return new Score(Math.log(2), 10, 3, 1.5);
+        }
+
+        @Override
+        public DataReport data(ReportSettings settings) {
+            throw new AssertionError("DataCommandTest has the whole command");
         }
 
         @Override

@@ -15,6 +15,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.sftnative.cli.Program.Outcome;
 
 /// A run that was stopped and goes on ends bit for bit as one that was not. 20 rows, 8 a step: 3 steps an epoch, the
@@ -48,6 +49,41 @@ class ResumeTest {
             assertTrue(outcome.out().contains("going on after step " + at + " of " + STEPS), outcome.out());
             assertSame(whole, stopped, at);
         }
+    }
+
+    /// Whatever decides which rows a step has: packed sequences, tokens, mixed sets, several files in turns.
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "--packing bfd --max-length 128 --gradient-accumulation-steps 1",
+                "--tokens-per-step 700",
+                "--packing bfd --max-length 128 --tokens-per-step 500",
+                "--mix MIXED=0.3",
+                "--combine interleave --dedup --mix MIXED=0.2",
+                "--no-shuffle --combine interleave --mix MIXED=0.3 --packing bfd"
+            })
+    void resumedRunIsBitwiseTheUninterruptedOneInAnyOrderOfRows(String line) throws IOException {
+        Path mixed = Program.rows(dir, 26, 31);
+        List<String> settings =
+                new ArrayList<>(List.of(line.replace("MIXED", mixed.toString()).split(" ")));
+        settings.addAll(List.of(
+                "--train-file", rows.toString(), Program.rows(dir, 15, 22).toString()));
+        train(whole, settings).succeeded();
+        for (int at : new int[] {1, 2, 3, 5}) {
+            Path stopped = stopped(whole, at, "stopped-" + at);
+            settings.addAll(List.of("--resume", "latest"));
+            Outcome outcome = train(stopped, settings).succeeded();
+            settings.subList(settings.size() - 2, settings.size()).clear();
+            assertTrue(outcome.out().contains("going on after step " + at + " of " + STEPS), outcome.out());
+            assertSame(whole, stopped, at);
+        }
+    }
+
+    private Outcome train(Path out, List<String> settings) {
+        List<String> args = new ArrayList<>(
+                List.of("train", "--model", Program.BASE.toString(), "--threads", "1", "--output-dir", out.toString()));
+        args.addAll(List.of(settings(settings.toArray(String[]::new))));
+        return Program.run(args.toArray(String[]::new));
     }
 
     @Test
@@ -99,9 +135,24 @@ class ResumeTest {
         Path others = Program.rows(dir, 1, 21); // as many
         refused("rows: 20 (", train(whole, others, "--resume", "latest"), " there, 20 (");
         refused("rows: 20 (", train(whole, Program.rows(dir, 0, 19), "--resume", "latest"), " there, 19 (");
-        refused("rows per step: 8 there, 4 here", resume(whole, "latest", "--gradient-accumulation-steps", "1"));
+        refused("step of: 8 rows there, 4 rows here", resume(whole, "latest", "--gradient-accumulation-steps", "1"));
         refused("seed: 42 there, 43 here", resume(whole, "latest", "--seed", "43"));
-        refused("shuffle: true there, false here", resume(whole, "latest", "--no-shuffle"));
+        refused(
+                "order: shuffled, concatenate there, unshuffled, concatenate here",
+                resume(whole, "latest", "--no-shuffle"));
+        refused("step of: 8 rows there, at most 500 tokens here", resume(whole, "latest", "--tokens-per-step", "500"));
+        refused(
+                "step of: 8 rows there, 8 sequences of up to 512 tokens here",
+                resume(whole, "latest", "--packing", "bfd"));
+        refused(
+                "order: shuffled, concatenate there, shuffled, interleave here",
+                resume(whole, "latest", "--combine", "interleave"));
+        refused(
+                "order: shuffled, concatenate there, shuffled, concatenate, deduplicated here",
+                resume(whole, "latest", "--dedup"));
+        refused(
+                "order: shuffled, concatenate there, shuffled, concatenate, mix 0.1 from document 20 here",
+                resume(whole, "latest", "--mix", held + "=0.1"));
         refused("precision: fp32 there, bf16 here", resume(whole, "latest", "--precision", "bf16"));
         refused("precision: fp32 there, bf16-autocast here", resume(whole, "latest", "--precision", "bf16-autocast"));
         refused("steps of the whole run: 7 there, 8 here", resume(whole, "latest", "--max-steps", "8"));

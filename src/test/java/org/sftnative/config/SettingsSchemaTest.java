@@ -150,7 +150,8 @@ class SettingsSchemaTest {
 
     @Test
     void aSettingMeansTheSameInEveryCommand() {
-        for (Class<? extends Record> command : List.of(EvalSettings.class, GenerateSettings.class)) {
+        for (Class<? extends Record> command :
+                List.of(EvalSettings.class, GenerateSettings.class, ReportSettings.class)) {
             for (SettingsField field : SettingsSchema.of(command).fields()) {
                 RUN.find(field.name()).ifPresent(inTrain -> {
                     assertEquals(inTrain.defaultText(), field.defaultText(), field.name());

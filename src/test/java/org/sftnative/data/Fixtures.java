@@ -65,9 +65,9 @@ final class Fixtures {
 
     static Dataset dataset(List<Document> documents) {
         long tokens = documents.stream().mapToLong(Document::length).sum();
-        return new Dataset(
+        return Dataset.of(
+                Path.of("rows.json"),
                 documents,
-                List.of(new Dataset.Source(Path.of("rows.json"), 0)),
                 new Dataset.Report(documents.size(), tokens, tokens - documents.size(), 0, List.of()));
     }
 

@@ -17,6 +17,7 @@ import java.util.Set;
 import java.util.stream.IntStream;
 import java.util.stream.LongStream;
 import org.junit.jupiter.api.Test;
+import org.sftnative.config.CombineChoice;
 
 class StepPlanTest {
     @Test
@@ -71,12 +72,12 @@ class StepPlanTest {
         for (int rowsPerStep : new int[] {1, 4, 16, 53, 100}) {
             for (int tokens : new int[] {1, 64, 300, 100_000}) {
                 StepPlan plan = new StepPlan(dataset(documents), rowsPerStep, tokens, 7, true);
-                assertEquals((53 + rowsPerStep - 1) / rowsPerStep, plan.stepsPerEpoch());
+                assertEquals((53 + rowsPerStep - 1) / rowsPerStep, plan.stepsIn(0));
                 for (long epoch = 0; epoch < 2; epoch++) {
                     List<Integer> seen = new ArrayList<>();
                     int rows = 0;
-                    for (long s = 0; s < plan.stepsPerEpoch(); s++) {
-                        Step step = plan.step(epoch * plan.stepsPerEpoch() + s);
+                    for (long s = 0; s < plan.stepsIn(0); s++) {
+                        Step step = plan.step(epoch * plan.stepsIn(0) + s);
                         rows += step.rows();
                         checkStep(step, tokens, documents, seen);
                     }
@@ -92,7 +93,7 @@ class StepPlanTest {
     void everyEpochOfARunHasAnOrderOfItsOwn() {
         List<Document> documents = documents(53, new Random(1), 2, 60);
         StepPlan plan = new StepPlan(dataset(documents), 8, 100_000, 7, true);
-        long n = plan.stepsPerEpoch();
+        long n = plan.stepsIn(0);
         long same = LongStream.range(0, n)
                 .filter(s -> rows(plan.step(s)).equals(rows(plan.step(n + s))))
                 .count();
@@ -160,6 +161,116 @@ class StepPlanTest {
         assertEquals(1.0, plan.epochAt(3));
         assertEquals(1.4, plan.epochAt(4), 1e-15);
         assertThrows(IllegalArgumentException.class, () -> new StepPlan(dataset(List.of()), 4, 1000, 5, false));
+    }
+
+    private static final List<StepShape> SHAPES = List.of(
+            new StepShape(4, 0, 0),
+            new StepShape(4, 0, 80),
+            new StepShape(4, 200, 0),
+            new StepShape(4, 1, 0),
+            new StepShape(4, 200, 80));
+
+    private static StepPlan plan(List<Document> documents, StepShape shape, boolean shuffle) {
+        Dataset dataset = dataset(documents);
+        return new StepPlan(dataset, shape, new Blend(dataset, CombineChoice.CONCATENATE, 7, shuffle), 100, 7, shuffle);
+    }
+
+    @Test
+    void whateverAStepIsMadeOfAnEpochTrainsEveryRowOnce() {
+        List<Document> documents = documents(153, new Random(1), 2, 60);
+        for (StepShape shape : SHAPES) {
+            for (boolean shuffle : new boolean[] {true, false}) {
+                StepPlan plan = plan(documents, shape, shuffle);
+                long step = 0;
+                for (long epoch = 0; epoch < 4; epoch++) {
+                    assertEquals(epoch, plan.epochAt(step), shape.toString());
+                    List<Integer> seen = new ArrayList<>();
+                    for (long end = step + plan.stepsIn(epoch); step < end; step++) {
+                        assertEquals(step == end - plan.stepsIn(epoch) && step > 0, plan.endsEpoch(step));
+                        checkStep(plan.step(step), 100, documents, seen);
+                    }
+                    assertEquals(
+                            IntStream.range(0, 153).boxed().toList(),
+                            seen.stream().sorted().toList());
+                    assertEquals(step, plan.steps(epoch + 1), shape.toString());
+                }
+            }
+        }
+    }
+
+    @Test
+    void aStepIsAFunctionOfItsNumberInAnyOrderOfAsking() {
+        List<Document> documents = documents(153, new Random(2), 2, 60);
+        for (StepShape shape : SHAPES) {
+            StepPlan forward = plan(documents, shape, true);
+            int steps = (int) forward.steps(4);
+            List<List<Integer>> expected = IntStream.range(0, steps)
+                    .mapToObj(i -> rows(forward.step(i)))
+                    .toList();
+            List<Double> epochs =
+                    IntStream.range(0, steps).mapToObj(forward::epochAt).toList();
+            StepPlan other = plan(documents, shape, true);
+            new Random(3).ints(200, 0, steps).forEach(i -> {
+                assertEquals(expected.get(i), rows(other.step(i)), shape + ", step " + i);
+                assertEquals(epochs.get(i), other.epochAt(i));
+            });
+            assertEquals(rows(plan(documents, shape, true).step(steps - 1)), expected.getLast(), "asked alone");
+        }
+    }
+
+    @Test
+    void aStepByTokensTakesRowsUntilTheNextWouldBeTooMuch() {
+        List<Document> documents = documents(153, new Random(4), 2, 60);
+        StepPlan plan = plan(documents, new StepShape(4, 200, 0), true);
+        for (long epoch = 0; epoch < 3; epoch++) {
+            int[] order = plan.documentsIn(epoch);
+            long first = plan.steps(epoch);
+            int at = 0;
+            for (long s = first; s < plan.steps(epoch + 1); s++) {
+                Step step = plan.step(s);
+                assertTrue(step.tokens() <= 200);
+                at += step.rows();
+                assertTrue(at == order.length
+                        || step.tokens() + documents.get(order[at]).length() > 200);
+            }
+            assertEquals(order.length, at);
+        }
+        plan(documents, new StepShape(4, 1, 0), true); // less than any row: one row a step
+        assertEquals(153, plan(documents, new StepShape(4, 1, 0), true).stepsIn(0));
+        assertTrue(
+                LongStream.range(0, 8).map(plan::stepsIn).distinct().count() > 1,
+                "no two epochs of these rows differ in steps: the test shows nothing");
+    }
+
+    @Test
+    void aPackedStepHasBatchTimesAccumulationSequences() {
+        List<Document> documents = documents(153, new Random(5), 2, 60);
+        StepPlan plan = plan(documents, new StepShape(4, 0, 80), true);
+        assertEquals(Math.ceilDiv(plan.packsIn(0), 4), plan.stepsIn(0));
+        assertTrue(plan.tokensIn(0) > 0.95 * 80 * plan.packsIn(0));
+        for (long s = 0; s + 1 < plan.stepsIn(0); s++) {
+            assertTrue(plan.step(s).tokens() <= 4 * 80);
+        }
+        // sequences do not come longest rows first
+        double first =
+                LongStream.range(0, 5).mapToDouble(s -> plan.step(s).rows()).sum();
+        double last = LongStream.range(plan.stepsIn(0) - 6, plan.stepsIn(0) - 1)
+                .mapToDouble(s -> plan.step(s).rows())
+                .sum();
+        assertEquals(first, last, first / 2, "rows of the first five full steps and of the last");
+    }
+
+    @Test
+    void partsOfEpochsAreRoundedUp() {
+        List<Document> documents = documents(153, new Random(6), 2, 60);
+        StepPlan rows = plan(documents, new StepShape(4, 0, 0), true);
+        assertEquals(39, rows.steps(1));
+        assertEquals(20, rows.steps(0.5));
+        assertEquals(59, rows.steps(1.5)); // transformers: ceil(1.5 * 39)
+        StepPlan tokens = plan(documents, new StepShape(4, 200, 0), true);
+        assertEquals(tokens.stepsIn(0) + tokens.stepsIn(1) + (tokens.stepsIn(2) + 1) / 2, tokens.steps(2.5));
+        assertEquals(1, tokens.steps(1e-9));
+        assertFalse(tokens.endsEpoch(0));
     }
 
     @Test

@@ -17,6 +17,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ForkJoinPool;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.sftnative.config.CombineChoice;
@@ -78,20 +79,37 @@ class TrainingDataTest {
             texts.add("row " + i + " the rain ".repeat(i % 7));
         }
         Path file = rows("rows.jsonl", texts);
-        List<Document> expected = load(file, 1);
-        List<Document> documents = load(file, 7);
-        assertEquals(5000, documents.size());
-        for (int i = 0; i < expected.size(); i++) {
-            assertEquals(i + 1, documents.get(i).row());
-            assertArrayEquals(expected.get(i).inputIds(), documents.get(i).inputIds());
-            assertArrayEquals(expected.get(i).labels(), documents.get(i).labels());
+        Path mix = rows(
+                "mix.jsonl", IntStream.range(0, 900).mapToObj(i -> "mixed " + i).toList());
+        DataSettings settings = new DataSettings(
+                List.of(file, rows("second.jsonl", List.of("x", "y", "x"))),
+                Optional.empty(),
+                0.1,
+                List.of(mix + "=0.1"),
+                CombineChoice.INTERLEAVE,
+                true,
+                true,
+                PackingChoice.BFD,
+                3000);
+        TrainingData one = load(settings, 1, 512);
+        TrainingData seven = load(settings, 7, 512);
+        assertEquals(one.train().fingerprint(), seven.train().fingerprint());
+        assertEquals(
+                one.eval().orElseThrow().fingerprint(),
+                seven.eval().orElseThrow().fingerprint());
+        assertEquals(one.train().report(), seven.train().report());
+        assertEquals(one.train().sources(), seven.train().sources());
+        StepPlan first = StepPlan.of(one.train(), settings, StepShape.of(settings, 512, 16), 1024, 42);
+        StepPlan second = StepPlan.of(seven.train(), settings, StepShape.of(settings, 512, 16), 1024, 42);
+        assertEquals(first.steps(3), second.steps(3));
+        for (long epoch = 0; epoch < 3; epoch++) {
+            assertArrayEquals(first.documentsIn(epoch), second.documentsIn(epoch));
         }
     }
 
-    private List<Document> load(Path file, int workers) throws Exception {
+    private TrainingData load(DataSettings settings, int workers, int maxLength) throws Exception {
         try (ForkJoinPool pool = new ForkJoinPool(workers)) {
-            return pool.submit(() -> load(DataSettings.of(file), 512).train().documents())
-                    .get();
+            return pool.submit(() -> load(settings, maxLength)).get();
         }
     }
 
@@ -117,6 +135,82 @@ class TrainingDataTest {
         assertEquals(400, sides.size());
         long evaluated = sides.values().stream().filter("eval"::equals).count();
         assertTrue(evaluated > 70 && evaluated < 130, "of 400 texts a quarter, within 3.5 sigma: " + evaluated);
+    }
+
+    @Test
+    void equalRowsAreCountedAcrossFilesAndTrainedOnceIfWanted() throws IOException {
+        Path first = rows("first.jsonl", List.of("a", "b", "a"));
+        Path second = rows("second.jsonl", List.of("c", "b", "d"));
+        Path eval = rows("eval.jsonl", List.of("d", "x", "d", "a"));
+        DataSettings settings = DataSettings.of(first, second).withEval(eval);
+        TrainingData all = load(settings, 512);
+        assertEquals(6, all.train().documents().size());
+        assertEquals(2, all.train().report().duplicates());
+        assertEquals(3, all.eval().orElseThrow().report().shared(), "two rows d and one a");
+        TrainingData once = load(settings.deduplicated(), 512);
+        assertEquals(
+                List.of(first + ", row 1", first + ", row 2", second + ", row 1", second + ", row 3"),
+                IntStream.range(0, 4).mapToObj(once.train()::where).toList());
+        assertEquals(4, once.train().documents().size());
+        assertEquals(2, once.train().report().duplicates());
+        assertEquals(6, once.train().report().rows());
+        assertEquals(4, once.eval().orElseThrow().documents().size(), "evaluation rows stay as they are");
+    }
+
+    @Test
+    void aMixedSetIsNeverEvaluatedAndHasNoRowThatIs() throws IOException {
+        List<String> texts = new ArrayList<>();
+        for (int i = 0; i < 200; i++) {
+            texts.add("text " + i);
+        }
+        Path file = rows("rows.jsonl", texts);
+        Path mix = rows("mix.jsonl", texts); // the same rows, of which some are kept for evaluation
+        TrainingData data = load(DataSettings.of(file).withEvalFraction(0.25).withMix(mix + "=0.5"), 512);
+        int evaluated = data.eval().orElseThrow().documents().size();
+        int trained = 200 - evaluated;
+        assertTrue(evaluated > 20);
+        assertEquals(List.of(new Dataset.Mix(mix, trained, 0.5)), data.train().mixes());
+        assertEquals(2 * trained, data.train().documents().size());
+        assertEquals(evaluated, data.train().report().shared());
+        assertEquals(0, data.eval().orElseThrow().report().shared());
+        assertEquals(mix + ", row ", data.train().where(trained).replaceAll("\\d+$", ""));
+        Path longRows = rows("long.jsonl", List.of("the rain ".repeat(40)));
+        refused(() -> load(DataSettings.of(file).withMix(longRows + "=0.5"), 60), "'mix' leaves no row of " + longRows);
+    }
+
+    @Test
+    void sharesAreCheckedBeforeAnythingIsRead() {
+        Path none = Path.of("none.jsonl");
+        for (String mix : List.of("a.json", "a.json=", "a.json=0", "a.json=1", "a.json=1.5", "=0.1", "a.json=-0.1")) {
+            refused(() -> DataSettings.of(none).withMix(mix), "setting 'mix' is '" + mix + "'", "FILE=0.15");
+        }
+        refused(() -> DataSettings.of(none).withMix("a=0.5", "b=0.5"), "less than 1");
+        assertEquals(
+                List.of(new DataSettings.Mix(Path.of("a=b.json"), 0.25), new DataSettings.Mix(Path.of("c"), 0.5)),
+                DataSettings.of(none).withMix("a=b.json=0.25", "c=.5").mixes());
+    }
+
+    @Test
+    void brokenRowsAreSkippedUpToTheNumberAllowedOverAllFiles() throws IOException {
+        Path file = directory.resolve("rows.jsonl");
+        String good = "{\"instruction\":\"a\",\"output\":\"b\"}\n";
+        Files.writeString(file, good + "{\"instruction\":\"a\"}\n" + good);
+        Path eval = directory.resolve("eval.jsonl");
+        Files.writeString(eval, "{\"instruction\":\"a\"}\n" + good);
+        DataSettings settings = DataSettings.of(file).withEval(eval);
+        TrainingData data = TrainingData.load(
+                settings,
+                new RowSettings(RowSettings.DEFAULT.format(), List.of(), 2),
+                EncodingSettings.ofLength(64),
+                tokenizer);
+        assertEquals(2, data.train().documents().size());
+        assertEquals(2, data.bad().size());
+        assertTrue(data.bad().getLast().startsWith(eval + ", row 1: 'output' is missing"), data.bad()::getLast);
+        RowSettings one = new RowSettings(RowSettings.DEFAULT.format(), List.of(), 1);
+        refused(
+                () -> TrainingData.load(settings, one, EncodingSettings.ofLength(64), tokenizer),
+                eval + ", row 1",
+                "max_bad");
     }
 
     @Test

@@ -59,10 +59,8 @@ public enum Workload {
         }
         long tokens = documents.stream().mapToLong(Document::length).sum();
         long labelTokens = documents.stream().mapToLong(Document::labelTokens).sum();
-        Dataset dataset = new Dataset(
-                documents,
-                List.of(new Dataset.Source(Path.of("random"), 0)),
-                new Dataset.Report(documents.size(), tokens, labelTokens, 0, List.of()));
+        Dataset dataset = Dataset.of(
+                Path.of("random"), documents, new Dataset.Report(documents.size(), tokens, labelTokens, 0, List.of()));
         return new StepPlan(dataset, rowsPerStep, microBatchTokens, SEED, false);
     }
 
