@@ -5,6 +5,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.regex.Pattern;
 import org.sftnative.InputException;
@@ -23,7 +24,7 @@ import tools.jackson.databind.node.ObjectNode;
 /// of its own text (content, reasoning, tool calls), so that templates which rewrite or leave out earlier turns are
 /// no exception. Before that text, what the template writes after the header of the turn (the generation prompt)
 /// belongs to the turn, such as an empty `<think>` block; after it, what the template writes up to and with
-/// the first special token, if it writes that also where the turn is the last one. A new line after the end of a
+/// the first special tokens, if it writes these also where the turn is the last one. A new line after the end of a
 /// turn is not trained.
 final class TurnSpans {
     private static final Pattern BLOCKS = Pattern.compile("\\{%[-+]?\\s*generation\\b");
@@ -112,9 +113,17 @@ final class TurnSpans {
             }
         }
         String tail = last.flatMap(r -> hull(r).map(h -> ending(r.text(), h.end())))
-                .orElseGet(() -> ending(whole.text(), text.end()));
-        boolean there = whole.text().startsWith(tail, text.end());
-        return new Span(start, there ? text.end() + tail.length() : text.end());
+                .orElse(""); // it takes no half of a conversation: what ends the turn is not known
+        if (whole.text().startsWith(tail, text.end())) {
+            return new Span(start, text.end() + tail.length());
+        }
+        // a turn that is not the last ends with another token: the first there is, if it comes before any row's text
+        int end = specialTokens.in(whole.text(), whole.fromRows(), Set.of()).stream()
+                .filter(token -> token.template() && token.start() >= text.end())
+                .mapToInt(SpecialTokens.Found::end)
+                .findFirst()
+                .orElse(text.end());
+        return new Span(start, fromRow(text.end(), end) ? text.end() : end);
     }
 
     /// A turn of which the template shows nothing but its header and its end.
@@ -134,13 +143,16 @@ final class TurnSpans {
         }
     }
 
-    /// What ends a turn after its text: up to the first special token, or all of it but white space.
+    /// What ends a turn after its text: up to the first special token and those that follow it without a gap, or all
+    /// of it but white space.
     private String ending(String text, int from) {
-        return specialTokens.in(text, List.of(), java.util.Set.of()).stream()
-                .filter(token -> token.start() >= from)
-                .findFirst()
-                .map(token -> text.substring(from, token.end()))
-                .orElseGet(() -> text.substring(from).stripTrailing());
+        int end = -1;
+        for (SpecialTokens.Found token : specialTokens.in(text, List.of(), Set.of())) {
+            if (token.start() >= from && (end < 0 || token.start() == end)) {
+                end = token.end();
+            }
+        }
+        return end < 0 ? text.substring(from).stripTrailing() : text.substring(from, end);
     }
 
     /// What the template writes to let the assistant speak after the messages before a turn.
