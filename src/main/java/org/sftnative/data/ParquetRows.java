@@ -8,6 +8,7 @@ import dev.hardwood.row.StructAccessor;
 import java.io.IOException;
 import java.math.BigDecimal;
 import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.util.Optional;
 import java.util.logging.Level;
@@ -30,20 +31,23 @@ final class ParquetRows implements RowReader {
     private static final JsonNodeFactory NODES = JsonNodeFactory.instance;
 
     private final Path file;
+    private final FileChannel channel;
     private final ParquetFileReader reader;
     private final dev.hardwood.reader.RowReader rows;
     private int number;
 
     ParquetRows(Path file) throws IOException {
         this.file = file;
-        ParquetFileReader opened = null;
+        channel = FileChannel.open(file);
+        Optional<ParquetFileReader> opened = Optional.empty();
         try {
-            opened = ParquetFileReader.open(new Guarded(InputFile.of(file)));
-            rows = opened.rowReader();
-            reader = opened;
+            opened = Optional.of(ParquetFileReader.open(new Copied(file, channel)));
+            rows = opened.get().rowReader();
+            reader = opened.get();
         } catch (RuntimeException | IOException e) {
-            if (opened != null) {
-                opened.close();
+            channel.close();
+            if (opened.isPresent()) {
+                opened.get().close();
             }
             throw broken(e);
         }
@@ -115,39 +119,48 @@ final class ParquetRows implements RowReader {
 
     @Override
     public void close() throws IOException {
-        rows.close();
-        reader.close();
+        try (channel;
+                reader) {
+            rows.close();
+        }
     }
 
-    /// The library, which scans a file in threads of its own, asks without end for the bytes behind a column where
-    /// a page claims more than its column has. It gets an error instead.
-    private record Guarded(InputFile file) implements InputFile {
+    /// The file, copied piece by piece: the library would map it, and a mapped file that shrinks kills the process.
+    /// Also, scanning in threads of its own, the library asks without end for the bytes behind a column where a
+    /// page claims more than its column has. It gets an error instead.
+    private record Copied(Path path, FileChannel channel) implements InputFile {
         @Override
         public ByteBuffer readRange(long offset, int length) throws IOException {
-            if (length <= 0 || offset < 0 || offset + length > file.length()) {
+            if (length <= 0 || offset < 0 || offset + length > channel.size()) {
                 throw new IOException("it has pages outside of their column");
             }
-            return file.readRange(offset, length);
+            ByteBuffer bytes = ByteBuffer.allocateDirect(length);
+            while (bytes.hasRemaining()) {
+                if (channel.read(bytes, offset + bytes.position()) < 0) {
+                    throw new IOException("it shrank while it was read");
+                }
+            }
+            return bytes.flip();
         }
 
         @Override
-        public void open() throws IOException {
-            file.open();
+        public void open() {
+            // it is, already
         }
 
         @Override
         public long length() throws IOException {
-            return file.length();
+            return channel.size();
         }
 
         @Override
         public String name() {
-            return file.name();
+            return path.toString();
         }
 
         @Override
         public void close() throws IOException {
-            file.close();
+            channel.close();
         }
     }
 }
