@@ -65,6 +65,9 @@ public record TrainingSettings(
         @Setting(doc = "gradients are scaled down to this norm; 0: never", value = "1.0")
         double maxGradNorm,
 
+        @Setting(doc = "NEFTune: noise on the embeddings while training; 5 to 15 is usual, 0: none", value = "0")
+        double neftuneNoiseAlpha,
+
         @Setting(doc = "linear, cosine, cosine_with_min_lr, constant or constant_with_warmup", value = "cosine")
         LrSchedulerType lrSchedulerType,
 
@@ -134,6 +137,11 @@ public record TrainingSettings(
         Check.that(adamBeta2 >= 0 && adamBeta2 < 1, "adam_beta2", adamBeta2, "from 0 to below 1");
         Check.that(adamEpsilon > 0 && adamEpsilon < 1, "adam_epsilon", adamEpsilon, "above 0 and below 1");
         Check.that(maxGradNorm >= 0 && Double.isFinite(maxGradNorm), "max_grad_norm", maxGradNorm, "0 or more");
+        Check.that(
+                neftuneNoiseAlpha >= 0 && neftuneNoiseAlpha <= 1000,
+                "neftune_noise_alpha",
+                neftuneNoiseAlpha,
+                "from 0 to 1000");
         if (warmupSteps.isPresent()) {
             double steps = warmupSteps.get();
             // transformers would cut 1.5 to 1 without a word

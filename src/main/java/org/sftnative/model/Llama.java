@@ -66,7 +66,10 @@ public final class Llama implements CausalLm {
             return scalarZero();
         }
         return Scopes.yield(() -> {
-            Tensor embedded = embed(batch.inputIds());
+            Tensor ids = embed(batch.inputIds());
+            Tensor embedded = batch.noise()
+                    .map(noise -> ids.add(noise.to(ids.scalar_type())))
+                    .orElse(ids);
             Pass pass = new Pass(rope(batch), new PackedAttention(batch.cuSeqlens()), batch.labelRows());
             List<Tensor> inputs = new ArrayList<>(); // of each block, where it runs again
             Tensor x = embedded;

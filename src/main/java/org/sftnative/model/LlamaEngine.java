@@ -2,6 +2,7 @@ package org.sftnative.model;
 
 import java.util.Collections;
 import java.util.List;
+import java.util.Optional;
 import org.bytedeco.pytorch.AutoGradMode;
 import org.bytedeco.pytorch.Device;
 import org.bytedeco.pytorch.NoGradGuard;
@@ -82,7 +83,7 @@ public final class LlamaEngine implements CausalLm {
                 if (fresh) {
                     weights.zeroWhatIsAddedTo();
                 }
-                Pass pass = new Pass(batch, batch.labelRows());
+                Pass pass = new Pass(batch, batch.labelRows(), batch.noise());
                 Tensor normed = pass.forward();
                 Tensor sum = headBackward(pass, normed, batch, loss, scale);
                 pass.backward();
@@ -98,7 +99,7 @@ public final class LlamaEngine implements CausalLm {
             try (NoGradGuard _ = new NoGradGuard()) {
                 Tensor sum = Tensors.zeros(ScalarType.Float, parameters.device());
                 if (batch.labelTokens() > 0) {
-                    Tensor normed = new Pass(batch, batch.labelRows()).forward();
+                    Tensor normed = new Pass(batch, batch.labelRows(), Optional.empty()).forward();
                     chunks(
                             normed,
                             (rows, from, n) -> sum.add_(loss.sum(
@@ -114,7 +115,7 @@ public final class LlamaEngine implements CausalLm {
     public Tensor logits(PackedBatch batch, Tensor rows) {
         return Scopes.yield(() -> {
             try (NoGradGuard _ = new NoGradGuard()) {
-                Tensor normed = new Pass(batch, rows).forward();
+                Tensor normed = new Pass(batch, rows, Optional.empty()).forward();
                 return torch.mm(normed, weights.head.t()).to(ScalarType.Float);
             }
         });
@@ -220,6 +221,7 @@ public final class LlamaEngine implements CausalLm {
         private final long tokens;
         private final Tensor wanted;
         private final Ids ids;
+        private final Optional<Tensor> noise;
         private final Angles angles;
         private final EngineBuffers b;
         private final EngineBuffers.Block[] blocks = new EngineBuffers.Block[config.nLayer()];
@@ -230,12 +232,14 @@ public final class LlamaEngine implements CausalLm {
         private Tensor lastRstd;
 
         /// @param wanted (N) the rows whose hidden state is asked for
-        Pass(PackedBatch batch, Tensor wanted) {
+        /// @param noise (T, C) added to the embeddings, while training
+        Pass(PackedBatch batch, Tensor wanted, Optional<Tensor> noise) {
             Tensor cu = Tensors.ofInts(batch.cuSeqlens(), parameters.device());
             this.documents = new Documents(batch.cuSeqlens(), cu.to(ScalarType.Int));
             this.tokens = batch.tokens();
             this.wanted = wanted;
             this.ids = new Ids(batch.inputIds(), batch.hostIds());
+            this.noise = noise;
             Tensor angle = config.rope().angles(batch.positions(), batch.cuSeqlens());
             Tensor rows =
                     torch.arange(new Scalar(batch.tokens()), Tensors.options(ScalarType.Int, parameters.device()));
@@ -250,6 +254,7 @@ public final class LlamaEngine implements CausalLm {
         Tensor forward() {
             EngineBuffers.Block first = blocks[0];
             ops.embedding(ids, weights.embedding, first.x());
+            noise.ifPresent(n -> first.x().add_(n));
             for (int i = 0; i <= last; i++) {
                 FusedWeights.Block w = weights.blocks.get(i);
                 EngineBuffers.Block s = blocks[i];

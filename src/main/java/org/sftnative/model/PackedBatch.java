@@ -1,6 +1,7 @@
 package org.sftnative.model;
 
 import java.util.Arrays;
+import java.util.Optional;
 import org.bytedeco.pytorch.Device;
 import org.bytedeco.pytorch.Tensor;
 import org.sftnative.tensor.Devices;
@@ -14,8 +15,15 @@ import org.sftnative.tensor.Tensors;
 /// @param targets (N) int64: what they predict
 /// @param cuSeqlens (documents + 1) first position of each document, then T; on the host
 /// @param hostIds (T) the token ids again, on the host
+/// @param noise (T, C) fp32, added to the embeddings; see [EmbeddingNoise]
 public record PackedBatch(
-        Tensor inputIds, Tensor positions, Tensor labelRows, Tensor targets, int[] cuSeqlens, int[] hostIds) {
+        Tensor inputIds,
+        Tensor positions,
+        Tensor labelRows,
+        Tensor targets,
+        int[] cuSeqlens,
+        int[] hostIds,
+        Optional<Tensor> noise) {
     private static final int IGNORED = -100;
 
     /// On a card, tokens are a multiple of this: cuBLAS chooses an algorithm for every new shape, which costs more
@@ -75,7 +83,12 @@ public record PackedBatch(
                 Tensors.ofInts(rows, device),
                 Tensors.ofInts(wanted, device),
                 cuSeqlens,
-                inputIds);
+                inputIds,
+                Optional.empty());
+    }
+
+    PackedBatch withNoise(Tensor noise) {
+        return new PackedBatch(inputIds, positions, labelRows, targets, cuSeqlens, hostIds, Optional.of(noise));
     }
 
     /// T, tokens of the batch.

@@ -11,6 +11,7 @@ import org.sftnative.data.StepPlan;
 import org.sftnative.metrics.RunEvent;
 import org.sftnative.metrics.RunListener;
 import org.sftnative.model.CausalLm;
+import org.sftnative.model.EmbeddingNoise;
 import org.sftnative.model.LossFunction;
 import org.sftnative.model.PackedBatch;
 import org.sftnative.optim.AdamWOptimizer;
@@ -35,6 +36,7 @@ public final class TrainLoop {
     private final TrainingSettings settings;
     private final Hooks hooks;
     private final RunListener listener;
+    private final EmbeddingNoise noise;
     private final long totalSteps;
 
     /// What happens between steps.
@@ -74,6 +76,7 @@ public final class TrainLoop {
         this.settings = settings;
         this.hooks = hooks;
         this.listener = listener;
+        this.noise = new EmbeddingNoise(settings.neftuneNoiseAlpha(), settings.seed());
         this.totalSteps = totalSteps(settings, plan);
     }
 
@@ -104,7 +107,7 @@ public final class TrainLoop {
             double learningRate = schedule.at(state.step());
 
             // 2. gradients add up over micro-batches; each loss is divided by the whole step's label tokens
-            double lossSum = forwardBackward(step);
+            double lossSum = forwardBackward(step, state.step());
 
             // 3. clip once, on the whole gradient, and update; a loss or gradient that is not finite updates nothing
             double gradNorm =
@@ -140,26 +143,27 @@ public final class TrainLoop {
     /// Gradients of a step, from zero.
     ///
     /// @return the summed loss of its label tokens, read from the device once
-    private double forwardBackward(Step step) {
+    private double forwardBackward(Step step, long index) {
         model.startStep();
         try (PointerScope _ = new PointerScope()) {
             Tensor sum = Tensors.zeros(ScalarType.Float, model.parameters().device());
             double scale = 1.0 / step.labelTokens();
             for (MicroBatch micro : step.microBatches()) {
                 try (PointerScope _ = new PointerScope()) {
-                    sum.add_(model.accumulate(upload(micro), loss, scale));
+                    sum.add_(model.accumulate(upload(micro, index), loss, scale));
                 }
             }
             return sum.item_double();
         }
     }
 
-    private PackedBatch upload(MicroBatch micro) {
-        return PackedBatch.of(
+    private PackedBatch upload(MicroBatch micro, long index) {
+        PackedBatch batch = PackedBatch.of(
                 micro.inputIds(),
                 micro.targets(),
                 micro.cuSeqlens(),
                 model.parameters().device());
+        return noise.on(batch, index, model.config().hiddenSize());
     }
 
     private void skipped(RunState state, double loss, double gradNorm) {

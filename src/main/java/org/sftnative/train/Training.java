@@ -99,7 +99,7 @@ public final class Training {
                     Checkpoints checkpoints = new Checkpoints(
                             training.outputDir(),
                             training.saveTotalLimit(),
-                            new Checkpoints.RunIdentity(
+                            new RunIdentity(
                                     data.train().documents().size() + " ("
                                             + data.train().fingerprint() + ")",
                                     shape.toString(),
@@ -233,6 +233,7 @@ public final class Training {
                 "adam_beta2", "" + t.adamBeta2(),
                 "adam_epsilon", "" + t.adamEpsilon(),
                 "max_grad_norm", "" + t.maxGradNorm(),
+                "neftune_noise_alpha", "" + t.neftuneNoiseAlpha(),
                 "engine", compute.fused() ? "fused" : "reference",
                 "micro_batch_tokens", "" + compute.microBatchTokens()));
     }

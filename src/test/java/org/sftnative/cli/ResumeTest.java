@@ -58,7 +58,7 @@ class ResumeTest {
                 "--packing bfd --max-length 128 --gradient-accumulation-steps 1",
                 "--tokens-per-step 700",
                 "--packing bfd --max-length 128 --tokens-per-step 500",
-                "--mix MIXED=0.3",
+                "--mix MIXED=0.3 --neftune-noise-alpha 5",
                 "--combine interleave --dedup --mix MIXED=0.2",
                 "--no-shuffle --combine interleave --mix MIXED=0.3 --packing bfd"
             })
