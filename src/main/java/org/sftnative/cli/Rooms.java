@@ -25,6 +25,7 @@ import org.sftnative.data.StepPlan;
 import org.sftnative.data.StepShape;
 import org.sftnative.data.Tokenizer;
 import org.sftnative.data.TrainingData;
+import org.sftnative.data.TurnEnd;
 import org.sftnative.generate.Generator;
 import org.sftnative.generate.Sampling;
 import org.sftnative.generate.TextStream;
@@ -98,23 +99,20 @@ final class Rooms implements Work {
             Tokenizer tokenizer = loaded.tokenizer();
             Set<Integer> stops = new HashSet<>(loaded.config().eosTokenIds());
             tokenizer.eosId().ifPresent(stops::add);
+            // a question is asked as training encodes such a row, where the model has a chat template
+            ChatFormat format = ChatFormat.of(tokenizer, Optional.empty());
+            boolean asked = settings.prompt().isPresent() && format.isPresent();
+            TurnEnd end = asked ? format.turnEnd() : TurnEnd.NONE;
+            stops.addAll(end.tokens());
             Generator generator = new Generator(loaded.llama(weights), stops);
-            TextStream stream = new TextStream(ids -> tokenizer.decode(ids, true), text);
+            TextStream stream = new TextStream(ids -> tokenizer.decode(ids, true), end.text(), text);
             generator.generate(
-                    prompt(settings, given, tokenizer),
+                    asked ? format.prompt(given) : tokenizer.encodeRow(given, true, false),
                     settings.maxNewTokens(),
                     new Sampling(settings.temperature(), settings.topP(), settings.seed()),
                     stream);
             stream.end();
         }
-    }
-
-    /// Token ids of the prompt, as training encodes such a row: a question, where the model has a chat template.
-    private static int[] prompt(GenerateSettings settings, String text, Tokenizer tokenizer) {
-        ChatFormat format = ChatFormat.of(tokenizer, Optional.empty());
-        return settings.prompt().isPresent() && format.isPresent()
-                ? format.prompt(text)
-                : tokenizer.encodeRow(text, true, false);
     }
 
     private static String text(GenerateSettings settings) throws IOException {

@@ -10,7 +10,9 @@ public record EncodingSettings(
         @Setting(doc = "what becomes of longer rows: truncate, drop, split or error", value = "truncate")
         OverlongChoice overlong,
 
-        @Setting(doc = "a built-in chat template, or a Jinja file; default: the model's own for chat rows")
+        @Setting(
+                doc =
+                        "a built-in chat template, or a Jinja file: rows of texts become turns of it, too; default: the model's own, for chat rows only")
         Optional<String> chatTemplate,
 
         @Setting(doc = "what of a conversation is trained: all, assistant or last-turn", value = "assistant")

@@ -97,6 +97,33 @@ public final class ChatFormat {
                 encode(render(messages, Optional.empty(), true), messages).ids());
     }
 
+    /// What ends an answer: of all that the template writes after the text of an assistant's last turn, the
+    /// first special token, and what comes before that if it is not blank. Training has the same end in its
+    /// labels, unless the template's own generation blocks leave it out.
+    public TurnEnd turnEnd() {
+        List<ObjectNode> messages = List.of(message("user", "a"), message("assistant", "a"));
+        Rendered rendered;
+        try {
+            rendered = render(messages, Optional.empty(), false);
+        } catch (InputException _) {
+            return TurnEnd.NONE; // it takes no such conversation
+        }
+        String text = rendered.text();
+        if (rendered.fromRows().isEmpty()) {
+            return TurnEnd.NONE;
+        }
+        int from = rendered.fromRows().getLast().end();
+        Optional<SpecialTokens.Found> token =
+                tokenizer.special().in(text, rendered.fromRows(), Set.of("user", "assistant")).stream()
+                        .filter(found -> found.template() && found.start() >= from)
+                        .findFirst();
+        String before =
+                text.substring(from, token.map(SpecialTokens.Found::start).orElse(text.length()));
+        return new TurnEnd(
+                token.map(found -> Set.of(found.id())).orElse(Set.of()),
+                Optional.of(before.stripTrailing()).filter(end -> !end.isEmpty()));
+    }
+
     private static ObjectNode message(String role, String content) {
         return JsonNodeFactory.instance.objectNode().put("role", role).put("content", content);
     }

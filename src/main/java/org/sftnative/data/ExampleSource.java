@@ -32,11 +32,13 @@ public final class ExampleSource implements Iterator<ExampleSource.Item>, AutoCl
     private final Path file;
     private Optional<Item> next = Optional.empty();
 
-    private ExampleSource(Path file, Rows rows, RowSettings settings, BadRows bad) {
+    private ExampleSource(Path file, Rows rows, RowSettings settings, Optional<String> chatTemplate, BadRows bad) {
         this.file = file;
         this.rows = rows;
         this.bad = bad;
         names = FieldNames.of(settings.field());
+        Optional<RowFormat> told;
+        String known;
         if (settings.format() == FormatChoice.AUTO) {
             while (ahead.size() < FIRST) {
                 Optional<Row> row = row();
@@ -46,8 +48,8 @@ public final class ExampleSource implements Iterator<ExampleSource.Item>, AutoCl
                 ahead.add(row.get());
             }
             Optional<Found> found = detect(file, ahead.stream().toList());
-            format = found.map(Found::format);
-            reason = found.map(f -> "format " + f.format().choice() + ", since row "
+            told = found.map(Found::format);
+            known = found.map(f -> "format " + f.format().choice() + ", since row "
                             + f.row().number() + " has " + f.because())
                     .orElse("no rows");
         } else {
@@ -55,28 +57,31 @@ public final class ExampleSource implements Iterator<ExampleSource.Item>, AutoCl
                     .filter(f -> f.choice() == settings.format())
                     .findFirst()
                     .orElseThrow();
-            format = Optional.of(names.renamed(named));
-            reason = "format " + settings.format() + ", as the settings say";
+            told = Optional.of(names.renamed(named));
+            known = "format " + settings.format() + ", as the settings say";
         }
-        format.ifPresent(names::check);
+        told.ifPresent(names::check);
+        format = told.map(f -> chatTemplate.map(f::under).orElse(f));
+        reason = format.equals(told) ? known : known + "; its texts become turns of " + chatTemplate.orElseThrow();
     }
 
-    /// Opens a file, with a count of broken rows of its own.
+    /// Opens a file where no chat template was named, with a count of broken rows of its own.
     ///
-    /// @see #open(Path, RowSettings, BadRows)
+    /// @see #open(Path, RowSettings, Optional, BadRows)
     public static ExampleSource open(Path file, RowSettings settings) {
-        return open(file, settings, new BadRows(settings.maxBad()));
+        return open(file, settings, Optional.empty(), new BadRows(settings.maxBad()));
     }
 
     /// Opens a file and tells its format.
     ///
+    /// @param chatTemplate the one that the settings name
     /// @param bad counts this file's broken rows, beside those of others
     /// @throws InputException if the file cannot be read, its rows are of no known format or of several, `field`
     ///     names what the format lacks, or too many rows are broken
-    public static ExampleSource open(Path file, RowSettings settings, BadRows bad) {
+    public static ExampleSource open(Path file, RowSettings settings, Optional<String> chatTemplate, BadRows bad) {
         Rows rows = Rows.open(file);
         try {
-            return new ExampleSource(file, rows, settings, bad);
+            return new ExampleSource(file, rows, settings, chatTemplate, bad);
         } catch (RuntimeException e) {
             rows.close();
             throw e;

@@ -33,6 +33,14 @@ public sealed interface RowFormat {
     /// Whether a row has the fields by which this format is known.
     boolean fits(ObjectNode fields);
 
+    /// This format where a chat template was named: rows that are not turns of themselves, and not plain text, are
+    /// read as a conversation.
+    ///
+    /// @param chatTemplate its name in settings
+    default RowFormat under(String chatTemplate) {
+        return this;
+    }
+
     private static ObjectNode turn(String role, String content) {
         return JsonNodeFactory.instance.objectNode().put("role", role).put("content", content);
     }
@@ -43,9 +51,20 @@ public sealed interface RowFormat {
     ///
     /// A row with `system` or `history` (pairs of what was asked and answered before) is a conversation: the user's
     /// turn is the instruction and, if there is one, a blank line and the input.
-    record Alpaca() implements RowFormat {
+    ///
+    /// @param turns whether every row is such a conversation: another chat template than `alpaca` was named
+    record Alpaca(boolean turns) implements RowFormat {
         private static final String NEEDS = "each row needs 'instruction', 'output' and, if wanted, 'input'";
         private static final String PAIR = "'history' is a list of [what was asked, what was answered]";
+
+        public Alpaca() {
+            this(false);
+        }
+
+        @Override
+        public RowFormat under(String chatTemplate) {
+            return new Alpaca(!chatTemplate.equals("alpaca"));
+        }
 
         @Override
         public Example example(Row row) {
@@ -54,11 +73,11 @@ public sealed interface RowFormat {
             Optional<String> system = row.find("system", NEEDS).filter(text -> !text.isEmpty());
             Optional<ArrayNode> history = row.array("history", PAIR);
             String output = row.text("output", NEEDS);
-            if (system.isEmpty() && history.isEmpty()) {
+            if (!turns && system.isEmpty() && history.isEmpty()) {
                 return new Example.Completion(prompt(instruction, input), output);
             }
-            List<ObjectNode> turns = new ArrayList<>();
-            system.ifPresent(text -> turns.add(turn("system", text)));
+            List<ObjectNode> messages = new ArrayList<>();
+            system.ifPresent(text -> messages.add(turn("system", text)));
             int number = 0;
             for (JsonNode pair : history.map(ArrayNode::values).orElse(List.of())) {
                 number++;
@@ -69,12 +88,12 @@ public sealed interface RowFormat {
                             PAIR);
                 }
                 String what = "pair " + number + " of 'history'";
-                turns.add(turn("user", row.text(pair.get(0), what, PAIR)));
-                turns.add(turn("assistant", row.text(pair.get(1), what, PAIR)));
+                messages.add(turn("user", row.text(pair.get(0), what, PAIR)));
+                messages.add(turn("assistant", row.text(pair.get(1), what, PAIR)));
             }
-            turns.add(turn("user", input.isEmpty() ? instruction : instruction + "\n\n" + input));
-            turns.add(turn("assistant", output));
-            return new Example.Conversation(turns, Optional.empty());
+            messages.add(turn("user", input.isEmpty() ? instruction : instruction + "\n\n" + input));
+            messages.add(turn("assistant", output));
+            return new Example.Conversation(messages, Optional.empty());
         }
 
         /// The prompt of an instruction: what a model trained on such rows is asked.
@@ -170,15 +189,32 @@ public sealed interface RowFormat {
 
     /// `prompt` and `completion`: two texts, or two lists of turns, of which those of the completion are trained
     /// (TRL's two prompt-completion formats).
-    record Completion() implements RowFormat {
+    ///
+    /// @param turns whether two texts are a user's and an assistant's turn: a chat template was named
+    record Completion(boolean turns) implements RowFormat {
         private static final String NEEDS = "each row needs 'prompt' and 'completion', two texts or two lists of turns";
+
+        public Completion() {
+            this(false);
+        }
+
+        @Override
+        public RowFormat under(String chatTemplate) {
+            return new Completion(true);
+        }
 
         @Override
         public Example example(Row row) {
-            return row.fields().path("prompt").isArray()
-                            || row.fields().path("completion").isArray()
-                    ? Turns.promptAndCompletion(row, NEEDS)
-                    : new Example.Completion(row.text("prompt", NEEDS), row.text("completion", NEEDS));
+            if (row.fields().path("prompt").isArray()
+                    || row.fields().path("completion").isArray()) {
+                return Turns.promptAndCompletion(row, NEEDS);
+            }
+            String prompt = row.text("prompt", NEEDS);
+            String completion = row.text("completion", NEEDS);
+            return turns
+                    ? new Example.Conversation(
+                            List.of(turn("user", prompt), turn("assistant", completion)), Optional.empty())
+                    : new Example.Completion(prompt, completion);
         }
 
         @Override

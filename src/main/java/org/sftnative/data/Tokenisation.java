@@ -16,6 +16,7 @@ final class Tokenisation {
     private static final int PIECE = 4096;
 
     private final RowSettings settings;
+    private final Optional<String> chatTemplate;
     private final Encoder encoder;
     private final Optional<TokenCache> cache;
     private final Optional<TokenKey> key;
@@ -25,6 +26,7 @@ final class Tokenisation {
     Tokenisation(
             Tokenizer tokenizer, Encoder encoder, EncodingSettings encoding, RowSettings rows, Consumer<String> say) {
         this.settings = rows;
+        this.chatTemplate = encoding.chatTemplate();
         this.encoder = encoder;
         this.say = say;
         cache = rows.tokenCache()
@@ -54,7 +56,7 @@ final class Tokenisation {
 
     private EncodedFile encode(Path file, BadRows bad) {
         List<EncodedRow> rows = new ArrayList<>();
-        try (ExampleSource source = ExampleSource.open(file, settings, bad)) {
+        try (ExampleSource source = ExampleSource.open(file, settings, chatTemplate, bad)) {
             while (source.hasNext()) {
                 List<ExampleSource.Item> piece = new ArrayList<>(PIECE);
                 while (piece.size() < PIECE && source.hasNext()) {

@@ -3,7 +3,7 @@ package org.sftnative.generate;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
-import java.util.function.IntConsumer;
+import java.util.function.IntPredicate;
 import org.bytedeco.javacpp.PointerScope;
 import org.sftnative.InputException;
 import org.sftnative.model.KvCache;
@@ -16,14 +16,14 @@ import org.sftnative.tensor.Tensors;
 /// @param model whose weights are used
 /// @param stops tokens that end a text
 public record Generator(Llama model, Set<Integer> stops) {
-    /// Continues a prompt until a stop token or `maxNewTokens`.
+    /// Continues a prompt until a stop token, `maxNewTokens`, or as `each` says.
     ///
     /// @param prompt (n) token ids, n at least 1
-    /// @param each hears every new token as it comes, a stop token too
-    /// @return the new tokens, with the stop token if one came
+    /// @param each hears every new token as it comes, a stop token too, and says whether the text goes on
+    /// @return the new tokens, with the one that ended the text if one did
     /// @throws InputException if prompt and new tokens are more than the model was made for, or a token id is
     /// beyond its vocabulary
-    public int[] generate(int[] prompt, int maxNewTokens, Sampling sampling, IntConsumer each) {
+    public int[] generate(int[] prompt, int maxNewTokens, Sampling sampling, IntPredicate each) {
         int limit = model.config().maxPositionEmbeddings();
         if (prompt.length == 0) {
             throw new InputException("the prompt has no tokens");
@@ -41,8 +41,8 @@ public record Generator(Llama model, Set<Integer> stops) {
             while (tokens.size() < most) {
                 int token = sampling.choose(logits(next, cache), tokens.size());
                 tokens.add(token);
-                each.accept(token);
-                if (stops.contains(token)) {
+                boolean on = each.test(token);
+                if (!on || stops.contains(token)) {
                     break;
                 }
                 next = new int[] {token};

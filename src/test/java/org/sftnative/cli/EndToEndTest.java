@@ -116,6 +116,36 @@ class EndToEndTest {
         }
     }
 
+    /// A template whose turns end with a special token that is no end of the sequence.
+    private static final String ODD_END = "{{ bos_token }}{% for m in messages %}{{ '<|' + m.role + '|>' + m.content"
+            + " + '<|system|>' }}{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}";
+
+    @ParameterizedTest
+    @ValueSource(strings = {"chatml", ODD_END})
+    void anAnswerEndsAsTheTemplateOfTheTrainingEndsIt(String template) throws IOException {
+        rows = Program.rows(dir, 0, 4);
+        String name = template.equals("chatml")
+                ? template
+                : Files.writeString(dir.resolve("odd.jinja"), template).toString();
+        Program.train(
+                        run,
+                        rows,
+                        ("--lr 3e-3 --max-steps 60 --batch-size 4 --save-strategy no --chat-template " + name)
+                                .split(" "))
+                .succeeded();
+        String saved = Files.readString(run.resolve("chat_template.jinja"));
+        assertTrue(saved.contains(template.equals("chatml") ? "<|im_end|>" : template), saved);
+        for (String line : Files.readAllLines(rows)) {
+            ObjectNode row = (ObjectNode) new JsonMapper().readTree(line);
+            String input = row.get("input").asString();
+            String question = row.get("instruction").asString() + (input.isEmpty() ? "" : "\n\n" + input);
+            Outcome answer = Program.run(
+                            "generate", "--model", run.toString(), "--prompt", question, "--max-new-tokens", "300")
+                    .succeeded();
+            assertEquals(row.get("output").asString() + "\n", answer.out());
+        }
+    }
+
     @Test
     void initIsAFunctionOfItsSeedAndItsModelLoads() throws IOException {
         Path a = init("a", 7);

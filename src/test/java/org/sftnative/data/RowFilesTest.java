@@ -13,6 +13,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import java.util.zip.GZIPOutputStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -128,7 +129,7 @@ class RowFilesTest {
         Path file = write("rows.csv", bytes);
         BadRows bad = new BadRows(6);
         List<String> good = new ArrayList<>();
-        try (ExampleSource source = ExampleSource.open(file, settings(FormatChoice.TEXT, 6), bad)) {
+        try (ExampleSource source = ExampleSource.open(file, settings(FormatChoice.TEXT, 6), Optional.empty(), bad)) {
             source.forEachRemaining(item -> good.add(item.row() + " " + item.example()));
         }
         assertEquals(List.of("1 PlainText[text=1]", "7 PlainText[text=7]"), good);

@@ -249,7 +249,7 @@ class RowFormatTest {
         BadRows bad = new BadRows(5);
         List<Integer> rows = new ArrayList<>();
         for (int i = 0; i < 1; i++) {
-            try (ExampleSource source = ExampleSource.open(file, RowSettings.DEFAULT, bad)) {
+            try (ExampleSource source = ExampleSource.open(file, RowSettings.DEFAULT, Optional.empty(), bad)) {
                 source.forEachRemaining(item -> rows.add(item.row()));
             }
         }
@@ -261,7 +261,7 @@ class RowFormatTest {
         }
         refused(
                 () -> {
-                    try (ExampleSource source = ExampleSource.open(file, RowSettings.DEFAULT, bad)) {
+                    try (ExampleSource source = ExampleSource.open(file, RowSettings.DEFAULT, Optional.empty(), bad)) {
                         source.forEachRemaining(item -> {});
                     }
                 },

@@ -49,9 +49,9 @@ class GreedyGoldenTest {
             int[] prompt = new int[limit - 3];
             Arrays.fill(prompt, 5);
             Generator generator = new Generator(model, Set.of());
-            assertEquals(3, generator.generate(prompt, 100, Sampling.GREEDY, token -> {}).length);
+            assertEquals(3, generator.generate(prompt, 100, Sampling.GREEDY, token -> true).length);
             assertThrows(
-                    InputException.class, () -> generator.generate(new int[limit], 1, Sampling.GREEDY, token -> {}));
+                    InputException.class, () -> generator.generate(new int[limit], 1, Sampling.GREEDY, token -> true));
         });
     }
 
@@ -70,7 +70,7 @@ class GreedyGoldenTest {
                         ints(row.path("prompt_ids")),
                         expected.path("max_new_tokens").asInt(),
                         Sampling.GREEDY,
-                        token -> {});
+                        token -> true);
                 assertArrayEquals(ints(row.path("new_ids")), tokens, "prompt " + row.path("prompt_ids"));
                 compared[0]++;
             }
