@@ -66,7 +66,8 @@ final class DataText {
         DataReport.Epoch epoch = report.epoch();
         facts.put(
                 "rows",
-                count(train.rows(), "row") + " for training, " + train.truncated() + " cut at " + report.maxLength()
+                count(train.rows(), "row") + " for training, " + train.truncated() + " longer than "
+                        + report.maxLength()
                         + " tokens, " + train.dropped().size() + " dropped for want of a label"
                         + (train.dropped().isEmpty()
                                 ? ""

@@ -1,8 +1,10 @@
 package org.sftnative.cli;
 
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import org.sftnative.InputException;
 import org.sftnative.config.SettingValue;
 import org.sftnative.config.SettingsField;
@@ -57,7 +59,11 @@ final class SettingsOptions {
     /// The settings among the options that were given; the origin is the flag as it was typed.
     static List<SettingValue> given(SettingsSchema<?> schema, ParseResult result) {
         List<SettingValue> values = new ArrayList<>();
+        Set<OptionSpec> lists = new HashSet<>();
         for (OptionSpec option : result.matchedOptions()) {
+            if (option.isMultiValue() && !lists.add(option)) {
+                continue; // given several times, it has all values at its first
+            }
             Optional<SettingsField> field = schema.find(option.longestName().substring(2));
             if (field.isEmpty()) {
                 continue; // --config, --stacktrace

@@ -102,7 +102,9 @@ final class Json {
         return switch (e) {
             case java.nio.file.NoSuchFileException _ -> "no such file";
             case java.nio.file.AccessDeniedException _ -> "access denied";
-            default -> e.getMessage();
+            case java.io.EOFException _ -> "it is cut off";
+            case java.util.zip.ZipException _ -> "it is no whole gzip file";
+            default -> e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage();
         };
     }
 }

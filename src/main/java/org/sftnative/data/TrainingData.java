@@ -11,6 +11,7 @@ import java.util.stream.Collectors;
 import org.sftnative.InputException;
 import org.sftnative.config.DataSettings;
 import org.sftnative.config.EncodingSettings;
+import org.sftnative.config.OverlongChoice;
 import org.sftnative.config.RowSettings;
 
 /// The rows of a run: those it trains on and, if it evaluates, those it does not.
@@ -62,8 +63,8 @@ public record TrainingData(Dataset train, Optional<Dataset> eval, List<String> b
             bad = new BadRows(rows.maxBad());
             splits = settings.evalFraction() > 0;
             tokenisation = new Tokenisation(tokenizer, new Encoder(tokenizer, encoding), encoding, rows, say);
-            train = new Collector("train_file", settings, encoding.maxLength(), settings.dedup(), bad);
-            eval = new Collector(splits ? "eval_fraction" : "eval_file", settings, encoding.maxLength(), false, bad);
+            train = new Collector("train_file", settings, encoding, settings.dedup(), bad);
+            eval = new Collector(splits ? "eval_fraction" : "eval_file", settings, encoding, false, bad);
         }
 
         TrainingData load() {
@@ -114,6 +115,7 @@ public record TrainingData(Dataset train, Optional<Dataset> eval, List<String> b
         private final String setting;
         private final DataSettings settings;
         private final int maxLength;
+        private final OverlongChoice overlong;
         private final boolean dedup;
         private final BadRows bad;
         private final List<Document> documents = new ArrayList<>();
@@ -129,9 +131,10 @@ public record TrainingData(Dataset train, Optional<Dataset> eval, List<String> b
         private int shared;
         private Dataset.Source opened; // with the counts before it
 
-        Collector(String setting, DataSettings settings, int maxLength, boolean dedup, BadRows bad) {
+        Collector(String setting, DataSettings settings, EncodingSettings encoding, boolean dedup, BadRows bad) {
             this.bad = bad;
-            this.maxLength = maxLength;
+            this.maxLength = encoding.maxLength();
+            this.overlong = encoding.overlong();
             this.setting = setting;
             this.settings = settings;
             this.dedup = dedup;
@@ -176,7 +179,8 @@ public record TrainingData(Dataset train, Optional<Dataset> eval, List<String> b
             }
             truncated += row.truncated() ? 1 : 0;
             row.documents().forEach(this::add);
-            if (row.documents().isEmpty()) {
+            boolean leftOut = row.truncated() && overlong == OverlongChoice.DROP; // it has labels, no room
+            if (row.documents().isEmpty() && !leftOut) {
                 dropped.add(new Dataset.Dropped(file, row.row()));
             }
         }
@@ -199,6 +203,10 @@ public record TrainingData(Dataset train, Optional<Dataset> eval, List<String> b
                                 : ": " + bad.messages().size() + " are broken, the first: "
                                         + bad.messages().getFirst())
                         + "\n  give more rows" + (settings.evalFraction() > 0 ? ", or another fraction" : ""));
+            }
+            if (documents.isEmpty() && dropped.isEmpty()) {
+                throw new InputException("'" + setting + "': all " + rows + " rows are longer than max_length "
+                        + maxLength + "\n  raise it, or choose another --overlong");
             }
             if (documents.isEmpty()) {
                 Dataset.Dropped first = dropped.getFirst();

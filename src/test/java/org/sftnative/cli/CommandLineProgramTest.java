@@ -41,6 +41,16 @@ class CommandLineProgramTest {
     private final ByteArrayOutputStream err = new ByteArrayOutputStream();
 
     @Test
+    void aListMayBeGivenInSeveralFlagsAndANumberInOneOnly() throws Exception {
+        String run = dir.resolve("run").toString();
+        assertEquals(0, train("--output-dir", run, "--train-file", "c.json", "--field", "a=b", "--field", "c=d"));
+        RunSettings settings = work.only(RunSettings.class);
+        assertEquals(3, settings.data().trainFile().size());
+        assertEquals(List.of("a=b", "c=d"), settings.rows().field());
+        assertEquals(2, train("--output-dir", run, "--lr", "1e-3", "--lr", "1e-4"));
+    }
+
+    @Test
     void trainPassesSettingsAndListenersOn() throws Exception {
         Path run = dir.resolve("run");
         assertEquals(0, train("--output-dir", run.toString(), "--no-shuffle", "--max-steps", "-1", "--lr=1e-3"));

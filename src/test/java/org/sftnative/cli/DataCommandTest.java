@@ -50,7 +50,7 @@ class DataCommandTest {
         out.lines().forEach(line -> assertTrue(Visible.width(line) <= 80, line));
         for (String part : List.of(
                 "data/quickstart.jsonl             train     alpaca         301       301      0\n",
-                "301 rows for training, 2 cut at 64 tokens, 0 dropped",
+                "301 rows for training, 2 longer than 64 tokens, 0 dropped",
                 "2 rows without a trained end-of-sequence token",
                 "50% 38",
                 "max 64,",
