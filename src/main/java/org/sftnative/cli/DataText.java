@@ -99,7 +99,7 @@ final class DataText {
                         + format(", mean %.1f tokens", report.lengths().mean()));
         facts.put(
                 "epoch",
-                count(epoch.documents(), "row") + ", "
+                count(epoch.documents(), "document") + ", "
                         + format(
                                 "%d tokens, %d trained (%.1f%%), ",
                                 epoch.tokens(), epoch.labelTokens(), 100.0 * epoch.labelTokens() / epoch.tokens())

@@ -5,7 +5,8 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
-import java.util.OptionalInt;
+import java.util.Set;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
 /// What there is to know of rows before a run trains them.
@@ -14,7 +15,7 @@ import java.util.stream.IntStream;
 /// @param train counts of the rows that train
 /// @param eval counts of the rows that evaluate
 /// @param broken what is wrong with each row that could not be read
-/// @param withoutEos training documents in which no EOS is trained: the model does not learn to stop there
+/// @param withoutEos rows of which no EOS, nor any other special token, is trained at the end
 /// @param lengths tokens of the training documents
 /// @param maxLength most tokens of a document, and of a packed sequence
 /// @param epoch the first epoch, as the settings have it
@@ -117,9 +118,7 @@ public record DataReport(
                 train.report(),
                 data.eval().map(Dataset::report),
                 data.bad(),
-                (int) documents.stream()
-                        .filter(d -> !trains(d, tokenizer.eosId()))
-                        .count(),
+                withoutEnd(train, tokenizer),
                 Lengths.of(documents.stream().mapToInt(Document::length).toArray()),
                 maxLength,
                 new Epoch(
@@ -161,8 +160,17 @@ public record DataReport(
                 .toList();
     }
 
-    private static boolean trains(Document document, OptionalInt token) {
-        return token.isPresent() && Arrays.stream(document.labels()).anyMatch(label -> label == token.getAsInt());
+    /// Rows whose last document trains neither EOS nor another special token, such as one that ends a turn.
+    private static int withoutEnd(Dataset rows, Tokenizer tokenizer) {
+        List<Document> documents = rows.documents();
+        Set<Integer> firsts = rows.sources().stream().map(Dataset.Source::first).collect(Collectors.toSet());
+        return (int) IntStream.range(0, documents.size())
+                .filter(d -> d + 1 == documents.size()
+                        || firsts.contains(d + 1)
+                        || documents.get(d + 1).row() != documents.get(d).row()) // else a piece of a row
+                .filter(d -> Arrays.stream(documents.get(d).labels())
+                        .noneMatch(id -> id != Document.IGNORED && tokenizer.isSpecial(id)))
+                .count();
     }
 
     /// The text of each token, as the text around it makes it: a decoder may drop a blank at a beginning, and one

@@ -285,6 +285,11 @@ public final class Tokenizer {
         return directory;
     }
 
+    /// Whether an id is a special token: EOS, or one that ends a turn.
+    public boolean isSpecial(int id) {
+        return special.get(id);
+    }
+
     /// The beginning-of-sequence token, if the model has one.
     public OptionalInt bosId() {
         return bosId;

@@ -54,7 +54,8 @@ class DataCommandTest {
                 "2 rows without a trained end-of-sequence token",
                 "50% 38",
                 "max 64,",
-                "19 steps of 16 rows",
+                "epoch       301 documents, ",
+                "19 steps of 16",
                 "sequences of up to 64 tokens, ")) {
             assertTrue(out.contains(part), () -> part + " is not in\n" + outcome.out());
         }
@@ -151,7 +152,7 @@ class DataCommandTest {
                 .out()
                 .replaceAll("\\s+", " ");
         assertTrue(Pattern.compile("mix 0\\.2 +alpaca +30 +30").matcher(out).find(), out);
-        assertTrue(out.contains("100 rows, "), out); // an epoch: 80 / (1 - 0.2)
+        assertTrue(out.contains("100 documents, "), out); // an epoch: 80 / (1 - 0.2)
         assertTrue(out.contains("evaluation 20 rows, "), out);
         assertTrue(out.contains("10 of them are trained too"), out);
         assertTrue(out.contains("of 16 sequences of up to 512 tokens"), out);

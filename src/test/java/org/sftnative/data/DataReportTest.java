@@ -76,6 +76,23 @@ class DataReportTest {
     }
 
     @Test
+    void ofARowInPiecesTheLastOneHasToEnd() {
+        Tokenizer tokenizer = Fixtures.tokenizer("bytelevel");
+        int eos = tokenizer.eosId().getAsInt();
+        Document first = new Document(1, new int[] {8, 9}, new int[] {-100, 9});
+        Document last = new Document(1, new int[] {8, 9, eos}, new int[] {-100, 9, eos});
+        for (var pieces : List.of(List.of(first, last), List.of(last, first))) {
+            Dataset dataset = Fixtures.dataset(pieces);
+            DataReport report = DataReport.of(
+                    new TrainingData(dataset, Optional.empty(), List.of()),
+                    tokenizer,
+                    8,
+                    new StepPlan(dataset, 2, 8, 42, true));
+            assertEquals(pieces.getFirst() == first ? 0 : 1, report.withoutEos());
+        }
+    }
+
+    @Test
     void aRowWithoutATrainedEosIsCounted() {
         Tokenizer tokenizer = Fixtures.tokenizer("bytelevel");
         int eos = tokenizer.eosId().getAsInt();
