@@ -41,6 +41,7 @@ import org.sftnative.optim.AdamWOptimizer;
 import org.sftnative.tensor.Devices;
 import org.sftnative.tensor.Dtype;
 import org.sftnative.tensor.Torch;
+import org.sftnative.train.RunControl;
 import org.sftnative.train.RunState;
 import org.sftnative.train.TrainLoop;
 
@@ -194,8 +195,13 @@ public class TrainStep {
         }
 
         @Override
-        public RunEvent.Saved save(RunState state) {
+        public void save(RunState state) {
             throw new IllegalStateException("nothing to save");
+        }
+
+        @Override
+        public RunControl.Request request() {
+            return RunControl.Request.NONE;
         }
     }
 }
