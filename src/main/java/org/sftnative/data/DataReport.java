@@ -15,7 +15,7 @@ import java.util.stream.IntStream;
 /// @param train counts of the rows that train
 /// @param eval counts of the rows that evaluate
 /// @param broken what is wrong with each row that could not be read
-/// @param withoutEos rows of which no EOS, nor any other special token, is trained at the end
+/// @param withoutEos rows whose last trained token is no special token, so that a model does not learn to stop
 /// @param lengths tokens of the training documents
 /// @param maxLength most tokens of a document, and of a packed sequence
 /// @param epoch the first epoch, as the settings have it
@@ -160,7 +160,7 @@ public record DataReport(
                 .toList();
     }
 
-    /// Rows whose last document trains neither EOS nor another special token, such as one that ends a turn.
+    /// Rows whose last trained token is neither EOS nor another special token, such as one that ends a turn.
     private static int withoutEnd(Dataset rows, Tokenizer tokenizer) {
         List<Document> documents = rows.documents();
         Set<Integer> firsts = rows.sources().stream().map(Dataset.Source::first).collect(Collectors.toSet());
@@ -168,9 +168,15 @@ public record DataReport(
                 .filter(d -> d + 1 == documents.size()
                         || firsts.contains(d + 1)
                         || documents.get(d + 1).row() != documents.get(d).row()) // else a piece of a row
-                .filter(d -> Arrays.stream(documents.get(d).labels())
-                        .noneMatch(id -> id != Document.IGNORED && tokenizer.isSpecial(id)))
+                .filter(d -> !tokenizer.isSpecial(lastTrained(documents.get(d))))
                 .count();
+    }
+
+    private static int lastTrained(Document document) {
+        return Arrays.stream(document.labels())
+                .filter(id -> id != Document.IGNORED)
+                .reduce((_, later) -> later)
+                .orElseThrow();
     }
 
     /// The text of each token, as the text around it makes it: a decoder may drop a blank at a beginning, and one

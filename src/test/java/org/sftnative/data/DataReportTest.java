@@ -98,7 +98,7 @@ class DataReportTest {
         int eos = tokenizer.eosId().getAsInt();
         Document ends = new Document(1, new int[] {8, 9, eos}, new int[] {-100, 9, eos});
         Document given = new Document(2, new int[] {8, eos, 9}, new int[] {-100, -100, 9});
-        Document cut = new Document(3, new int[] {8, 9, 9}, new int[] {-100, 9, 9});
+        Document cut = new Document(3, new int[] {8, eos, 9}, new int[] {-100, eos, 9}); // in its second turn
         Dataset dataset = Fixtures.dataset(List.of(ends, given, cut));
         DataReport report = DataReport.of(
                 new TrainingData(dataset, Optional.empty(), List.of()),
