@@ -47,8 +47,8 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
     record Control(RunControl requests, Path output, boolean saves, long saveEveryNanos) {}
 
     /// @param chatTemplate what is saved with the model instead of its own
-    /// @param startStep where the run starts: 0, or the step of the checkpoint that it goes on from
-    /// @param best of the run so far
+    /// @param savedStep step of the checkpoint in the output directory that the run goes on from; 0: none
+    /// @param best among the checkpoints there
     RunHooks(
             LoadedModel loaded,
             CausalLm model,
@@ -60,7 +60,7 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
             Control control,
             Optional<String> chatTemplate,
             RunListener listener,
-            long startStep,
+            long savedStep,
             Checkpoints.Best best) {
         this.loaded = loaded;
         this.model = model;
@@ -74,7 +74,7 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
         this.listener = listener;
         // taken now: what would have no room for it in an hour has none now
         this.snapshot = control.saves() ? Optional.of(new Snapshot(model.parameters(), optimizer)) : Optional.empty();
-        this.savedStep = startStep;
+        this.savedStep = savedStep;
         this.best = best;
     }
 

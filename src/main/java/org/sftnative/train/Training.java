@@ -113,6 +113,11 @@ public final class Training {
                             .orElse(Checkpoints.Restored.ANEW);
                     RunState start = restored.state();
                     new OutputDirectory(training.outputDir()).create();
+                    // checkpoints elsewhere are none of this directory's
+                    boolean inPlace = checkpoint
+                            .map(OutputDirectory::real)
+                            .filter(path -> path.startsWith(OutputDirectory.real(training.outputDir())))
+                            .isPresent();
                     RunListener listener = new Listeners(listeners);
                     try (RunLock _ = held.orElseGet(() -> RunLock.acquire(training.outputDir()));
                             RunHooks hooks = new RunHooks(
@@ -130,8 +135,8 @@ public final class Training {
                                             training.saveOnTimeNanos()),
                                     chatTemplate(settings.encoding(), loaded),
                                     listener,
-                                    start.step(),
-                                    restored.best())) {
+                                    inPlace ? start.step() : 0,
+                                    inPlace ? restored.best() : Checkpoints.Best.NONE)) {
                         checkpoints.clean(checkpoint.isEmpty());
                         Map<String, String> summary = RunSummary.of(settings, compute, data, plan, checkpoint);
                         summary.put("row files", String.join("; ", said));

@@ -175,6 +175,46 @@ class SurviveTest {
     }
 
     @Test
+    void aCheckpointIsNeverOlderThanWasAskedFor() throws Exception {
+        assertEquals(2, Program.run(train(out, "--save-on-time", "soon")).status());
+        String[] settings = {"--max-steps", "400", "--save-strategy", "no", "--save-total-limit", "0"};
+        Program.run(train(dir.resolve("never"), settings)).succeeded();
+        assertEquals(List.of(), checkpoints(dir.resolve("never")));
+        List<String> timed = new ArrayList<>(List.of(settings));
+        timed.addAll(List.of("--save-on-time", "1s"));
+        Program.run(train(out, timed.toArray(String[]::new))).succeeded();
+        assertFalse(checkpoints(out).isEmpty());
+    }
+
+    @Test
+    void aChangeOfTheRunIsRefusedUnlessItIsMeantAndThenSaid() throws Exception {
+        Program.run(train(out)).succeeded();
+        delete(out.resolve("checkpoint-" + STEPS));
+        Outcome refused = Program.run(train(out, "--resume", "--seed", "43"));
+        assertEquals(2, refused.status());
+        assertTrue(refused.err().contains("seed: 42 there, 43 here"), refused.err());
+        assertTrue(refused.err().contains("--allow-changed"), refused.err());
+        Outcome meant = Program.run(train(out, "--resume", "--seed", "43", "--allow-changed"))
+                .succeeded();
+        assertTrue(meant.out().contains("seed: 42 there, 43 here"), meant.out());
+        assertTrue(meant.out().contains("going on after step " + (STEPS - 2)), meant.out());
+    }
+
+    @Test
+    void aRunThatWentOnElsewhereAndStoppedAtOnceHasACheckpointThere() throws Exception {
+        Program.run(train(out)).succeeded();
+        Path from = out.resolve("checkpoint-" + (STEPS - 2));
+        byte[] whole = weights(out);
+        out = Files.createDirectories(dir.resolve("elsewhere"));
+        Files.createFile(out.resolve("stop"));
+        String[] elsewhere = {"--resume", from.toString(), "--overwrite-output-dir"};
+        assertEquals(3, Program.run(train(out, elsewhere)).status());
+        assertEquals(List.of(out.resolve("checkpoint-" + (STEPS - 2))), checkpoints(out));
+        Program.run(train(out, "--resume")).succeeded();
+        assertArrayEquals(whole, weights(out));
+    }
+
+    @Test
     void theCommandListsAndVerifies() throws Exception {
         assertEquals(2, Program.run("checkpoints", dir.toString()).status());
         Program.run(train(out)).succeeded();
