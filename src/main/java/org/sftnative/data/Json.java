@@ -8,6 +8,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.stream.Collectors;
 import org.sftnative.InputException;
+import org.sftnative.io.JsonFiles;
 import tools.jackson.core.JacksonException;
 import tools.jackson.core.StreamReadConstraints;
 import tools.jackson.core.StreamReadFeature;
@@ -52,7 +53,7 @@ final class Json {
         } catch (IOException e) {
             throw new InputException("cannot read " + file + ": " + reason(e), e);
         } catch (JacksonException e) {
-            throw new InputException(file + " is not valid JSON" + where(e) + ": " + e.getOriginalMessage(), e);
+            throw new InputException(file + " is not valid JSON" + where(e) + ": " + JsonFiles.problem(e), e);
         }
     }
 

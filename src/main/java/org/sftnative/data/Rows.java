@@ -10,6 +10,7 @@ import java.util.Locale;
 import java.util.NoSuchElementException;
 import java.util.Optional;
 import org.sftnative.InputException;
+import org.sftnative.io.JsonFiles;
 import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
 
@@ -139,7 +140,7 @@ public final class Rows implements Iterator<Row>, AutoCloseable {
 
     static InputException notJson(Path file, int number, int line, JacksonException e) {
         return new InputException(
-                file + ", row " + number + ": not valid JSON in line " + line + ": " + e.getOriginalMessage() + "\n  "
+                file + ", row " + number + ": not valid JSON in line " + line + ": " + JsonFiles.problem(e) + "\n  "
                         + EXPECTED,
                 e);
     }

@@ -119,7 +119,7 @@ public final class Tokenizer {
     }
 
     /// The special tokens that the files name, as transformers gives them to a chat template.
-    private static Map<String, String> specialNames(List<ObjectNode> byName) {
+    static Map<String, String> specialNames(List<ObjectNode> byName) {
         Map<String, String> names = new HashMap<>();
         for (String name : NAMES) {
             for (ObjectNode source : byName) {
@@ -133,7 +133,7 @@ public final class Tokenizer {
         return names;
     }
 
-    private static OptionalInt find(String name, TokenizerJson json, List<ObjectNode> byName, List<ObjectNode> byId) {
+    static OptionalInt find(String name, TokenizerJson json, List<ObjectNode> byName, List<ObjectNode> byId) {
         for (ObjectNode source : byName) {
             JsonNode token = source.path(name);
             OptionalInt id = json.id(token.isObject() ? token.path("content").asString("") : token.asString(""));
