@@ -52,8 +52,11 @@ public final class Tokenizer {
         directory = file.toAbsolutePath().getParent();
         this.specialNames = Map.copyOf(specialNames);
         this.chatTemplates = Map.copyOf(chatTemplates);
-        whole = new NativeTokenizer(json.whole(), file.toString());
-        plain = new NativeTokenizer(json.withoutSpecial(), file.toString());
+        String wholeJson = json.whole();
+        String plainJson = json.withoutSpecial();
+        TokenizerTrial.check(file, wholeJson, plainJson);
+        whole = new NativeTokenizer(wholeJson, file.toString());
+        plain = new NativeTokenizer(plainJson, file.toString());
         pieces = json.splitsAtBlanks() ? Optional.of(new BlankPieces(whole)) : Optional.empty();
         special = json.special();
         unknownId = json.unknown().orElse(-1);
