@@ -11,7 +11,7 @@ import java.util.Random;
 /// Changes inputs as an attacker would: bytes, numbers in headers, tokens of text (JSON, YAML, templates: words,
 /// numbers, strings and signs are told apart well enough in all of them), pieces of other inputs, odd Unicode. What it
 /// does follows from the seed alone.
-final class Mutator {
+public final class Mutator {
     private static final int LONGEST = 1 << 16;
     private static final String[] TOKENS = {
         "null",
@@ -112,12 +112,12 @@ final class Mutator {
 
     private final Random random;
 
-    Mutator(long seed) {
+    public Mutator(long seed) {
         random = new Random(seed);
     }
 
     /// One to eight changes of one of the inputs.
-    byte[] mutated(List<byte[]> inputs) {
+    public byte[] mutated(List<byte[]> inputs) {
         byte[] bytes = pick(inputs);
         int changes = 1 + (random.nextInt(3) == 0 ? random.nextInt(8) : random.nextInt(2));
         for (int i = 0; i < changes; i++) {
