@@ -6,6 +6,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalDouble;
 import java.util.stream.Collectors;
 import org.sftnative.InputException;
 import org.sftnative.io.JsonFiles;
@@ -73,6 +74,12 @@ final class Json {
             case NULL -> "null";
             default -> "nothing";
         };
+    }
+
+    /// Whether a value is the number 0 or the number 1.
+    static boolean isOneOrNone(JsonNode node) {
+        OptionalDouble value = node.isNumber() ? node.asDoubleOpt() : OptionalDouble.empty();
+        return value.isPresent() && (value.getAsDouble() == 0 || value.getAsDouble() == 1);
     }
 
     /// For a message: ` (keys: instruction, response)`.

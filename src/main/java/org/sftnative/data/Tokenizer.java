@@ -147,7 +147,7 @@ public final class Tokenizer {
         for (ObjectNode source : byId) {
             JsonNode id = source.path(name + "_id");
             JsonNode first = id.isArray() ? id.path(0) : id;
-            if (first.isIntegralNumber()) {
+            if (first.isIntegralNumber() && first.canConvertToInt()) {
                 return OptionalInt.of(first.intValue());
             }
         }

@@ -203,7 +203,7 @@ final class Turns {
     }
 
     private int weight(JsonNode value, String what) {
-        if (value.isNumber() && (value.doubleValue() == 0 || value.doubleValue() == 1)) {
+        if (Json.isOneOrNone(value)) {
             return (int) value.doubleValue();
         }
         throw row.wrong(
