@@ -23,9 +23,9 @@ import tools.jackson.databind.node.ObjectNode;
 final class Json {
     static final JsonMapper STRICT = strict(StreamReadConstraints.defaults());
 
-    /// The same for rows, which may be as long as the memory holds: the parser's own limit of a string is 100 MB.
+    /// The same for rows, whose texts may be as long as a row.
     static final JsonMapper ROWS = strict(
-            StreamReadConstraints.builder().maxStringLength(Integer.MAX_VALUE).build());
+            StreamReadConstraints.builder().maxStringLength(TextLines.LONGEST).build());
 
     private Json() {}
 

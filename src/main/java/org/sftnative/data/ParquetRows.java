@@ -87,7 +87,7 @@ final class ParquetRows implements RowReader {
                             + " parquet.write_table(table, path, compression='zstd') does",
                     e);
         }
-        boolean known = e instanceof IOException || e instanceof IllegalArgumentException && e.getMessage() != null;
+        boolean known = e.getMessage() != null && (e instanceof IOException || e instanceof IllegalArgumentException);
         return new InputException(
                 file + " is not a Parquet file that can be read, after row " + number + ": "
                         + (known ? Json.shown(e.getMessage()) : "its structure is damaged") + "\n  get it again",

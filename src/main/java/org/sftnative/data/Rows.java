@@ -40,6 +40,8 @@ public final class Rows implements Iterator<Row>, AutoCloseable {
         }
         try {
             return new Rows(file, reader(file));
+        } catch (TextLines.TooLong e) {
+            throw tooLong(file, 1, e);
         } catch (IOException e) {
             throw new InputException("cannot read " + file + ": " + Json.reason(e), e);
         } catch (OutOfMemoryError e) {
@@ -98,6 +100,8 @@ public final class Rows implements Iterator<Row>, AutoCloseable {
             ended = read.isEmpty();
             number += read.isPresent() ? 1 : 0;
             return read;
+        } catch (TextLines.TooLong e) {
+            throw tooLong(file, number + 1, e);
         } catch (IOException e) {
             throw new InputException("cannot read " + file + ": " + Json.reason(e), e);
         } catch (OutOfMemoryError e) {
@@ -142,6 +146,14 @@ public final class Rows implements Iterator<Row>, AutoCloseable {
         return new InputException(
                 file + ", row " + number + ": not valid JSON in line " + line + ": " + JsonFiles.problem(e) + "\n  "
                         + EXPECTED,
+                e);
+    }
+
+    /// A row that no reader takes, see [TextLines#LONGEST].
+    static InputException tooLong(Path file, int number, Exception e) {
+        return new InputException(
+                file + ", row " + number + " has more than " + TextLines.LONGEST
+                        + " bytes, which no row may have\n  divide it into several rows",
                 e);
     }
 
