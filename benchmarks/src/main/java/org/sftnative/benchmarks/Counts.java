@@ -8,6 +8,7 @@ import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.concurrent.atomic.AtomicLong;
 import org.bytedeco.javacpp.Pointer;
+import org.sftnative.benchmarks.guard.CountsFile;
 import org.sftnative.ops.Ops;
 import org.sftnative.tensor.Devices;
 import org.sftnative.tensor.Torch;
@@ -32,10 +33,18 @@ public final class Counts {
         }
         Torch.start(1);
         SortedMap<String, Long> counts = new TreeMap<>();
+        counts.put(CountsFile.JDK, jdk());
         for (String engine : new String[] {"fused", "reference"}) {
             of(Workload.TINY, engine).forEach((figure, value) -> counts.put("TINY/" + engine + "/" + figure, value));
         }
         return counts;
+    }
+
+    /// 25.0.1+8 as 25000108.
+    public static long jdk() {
+        Runtime.Version v = Runtime.version();
+        return ((v.feature() * 100L + v.interim()) * 100 + v.update()) * 100
+                + v.build().orElse(0);
     }
 
     private static SortedMap<String, Long> of(Workload workload, String engine) {
@@ -74,18 +83,14 @@ public final class Counts {
     }
 
     private static Ops counted(Ops ops, AtomicLong calls) {
-        return (Ops) Proxy.newProxyInstance(Ops.class.getClassLoader(), new Class<?>[] {Ops.class}, (_, method, args) -> {
-            calls.incrementAndGet();
-            try {
-                return method.invoke(ops, args);
-            } catch (InvocationTargetException e) {
-                throw e.getCause();
-            }
-        });
-    }
-
-    /// Prints the counts.
-    public static void main(String[] args) {
-        ofThisBuild().forEach((key, value) -> System.out.println(key + " " + value));
+        return (Ops) Proxy.newProxyInstance(
+                Ops.class.getClassLoader(), new Class<?>[] {Ops.class}, (_, method, args) -> {
+                    calls.incrementAndGet();
+                    try {
+                        return method.invoke(ops, args);
+                    } catch (InvocationTargetException e) {
+                        throw e.getCause();
+                    }
+                });
     }
 }

@@ -64,7 +64,8 @@ public final class OperatorCounter implements AutoCloseable {
         arena.close();
     }
 
-    /// `unique_ptr<ObserverContext> start(const RecordFunction&)`: the caller passes where the result goes; null is one.
+    /// `unique_ptr<ObserverContext> start(const RecordFunction&)`: the caller passes where the result goes; null is
+    /// one.
     private MemorySegment start(MemorySegment result, MemorySegment function) {
         result.reinterpret(8).set(ValueLayout.JAVA_LONG, 0, 0);
         try {

@@ -20,7 +20,7 @@ import org.sftnative.tensor.Torch;
 import org.sftnative.train.RunState;
 
 /// The training loop itself: an operation is four steps of it, fp32, from packing to update. Evaluation, checkpoints
-/// and listeners are left out. Read `tokensPerSecond` (real tokens) and `peakBytes`.
+/// and listeners are left out. Read `tokensPerSecond` (real tokens) and `residentPeakBytes`.
 @State(Scope.Benchmark)
 @BenchmarkMode(Mode.Throughput)
 @OutputTimeUnit(TimeUnit.SECONDS)
