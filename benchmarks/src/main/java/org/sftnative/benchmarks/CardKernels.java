@@ -24,8 +24,8 @@ import org.sftnative.tensor.Torch;
 /// and one wait for the card (one call where the kernel overwrites its input, which is made anew before each). Read
 /// `bytesPerSecond`: bytes that must move, beside 3.0 TB/s on an H100.
 @State(Scope.Benchmark)
-@BenchmarkMode(Mode.AverageTime)
-@OutputTimeUnit(TimeUnit.MICROSECONDS)
+@BenchmarkMode(Mode.Throughput)
+@OutputTimeUnit(TimeUnit.SECONDS)
 @Warmup(iterations = 1, time = 1)
 @Measurement(iterations = 3, time = 1)
 @Fork(

@@ -80,7 +80,7 @@ public final class Guard {
 
     private static List<Path> files(Path folder, String prefix) throws IOException {
         try (Stream<Path> files = Files.list(folder)) {
-            List<Path> found = files.filter(f -> f.getFileName().toString().startsWith(prefix))
+            List<Path> found = files.filter(f -> f.getFileName().toString().matches(prefix + "\\d+\\.json"))
                     .sorted()
                     .toList();
             if (found.isEmpty()) {
