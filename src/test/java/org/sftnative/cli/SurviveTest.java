@@ -8,6 +8,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
@@ -206,12 +208,24 @@ class SurviveTest {
         Path from = out.resolve("checkpoint-" + (STEPS - 2));
         byte[] whole = weights(out);
         out = Files.createDirectories(dir.resolve("elsewhere"));
-        Files.createFile(out.resolve("stop"));
+        Path stop = Files.createFile(out.resolve("stop"));
+        Files.setLastModifiedTime(stop, FileTime.from(Instant.now().plusSeconds(60))); // as if made while it starts
         String[] elsewhere = {"--resume", from.toString(), "--overwrite-output-dir"};
         assertEquals(3, Program.run(train(out, elsewhere)).status());
         assertEquals(List.of(out.resolve("checkpoint-" + (STEPS - 2))), checkpoints(out));
         Program.run(train(out, "--resume")).succeeded();
         assertArrayEquals(whole, weights(out));
+    }
+
+    @Test
+    void aStopThatAnEarlierRunDidNotHearDoesNotEndThisOne() throws Exception {
+        Files.createDirectories(out);
+        Files.createFile(out.resolve("stop"));
+        Files.createFile(out.resolve("save"));
+        Outcome outcome = Program.run(train(out, "--overwrite-output-dir")).succeeded();
+        assertTrue(outcome.out().contains(out.resolve("stop") + " was there before this run"), outcome.out());
+        assertTrue(outcome.out().contains(out.resolve("save") + " was there before this run"), outcome.out());
+        assertFalse(Files.exists(out.resolve("stop")));
     }
 
     @Test

@@ -18,6 +18,7 @@ import org.openjdk.jmh.annotations.State;
 import org.openjdk.jmh.annotations.TearDown;
 import org.openjdk.jmh.annotations.Warmup;
 import org.sftnative.config.SettingsSchema;
+import org.sftnative.config.SpikeSettings;
 import org.sftnative.config.TrainingSettings;
 import org.sftnative.data.MicroBatch;
 import org.sftnative.data.Step;
@@ -43,6 +44,7 @@ import org.sftnative.tensor.Dtype;
 import org.sftnative.tensor.Torch;
 import org.sftnative.train.RunControl;
 import org.sftnative.train.RunState;
+import org.sftnative.train.SpikeGuard;
 import org.sftnative.train.TrainLoop;
 
 /// The training loop itself: an operation is `STEPS` steps of it, fp32, from packing to update. Evaluation, checkpoints
@@ -110,7 +112,15 @@ public class TrainStep {
                 .bind(Map.of(
                         "output_dir", "none", "max_steps", "" + STEPS, "eval_strategy", "no", "save_strategy", "no"));
         loop = new TrainLoop(
-                model, new CrossEntropy(), optimizer, step -> 1e-4, plan, settings, new NoPauses(), event -> {});
+                model,
+                new CrossEntropy(),
+                optimizer,
+                step -> 1e-4,
+                plan,
+                settings,
+                new SpikeGuard(SpikeSettings.OFF),
+                new NoPauses(),
+                event -> {});
         check();
     }
 
@@ -190,7 +200,7 @@ public class TrainStep {
         }
 
         @Override
-        public RunEvent.Evaluated evaluate(long step, double epoch) {
+        public RunEvent.Evaluated evaluate(RunState state) {
             throw new IllegalStateException("nothing to evaluate");
         }
 
