@@ -97,6 +97,66 @@ class SurviveTest {
         }
     }
 
+    /// Most of such a run's time is start-up, then evaluation, then saves; three moments of each.
+    @Test
+    @Tag("slow")
+    void aSignalInStartUpInAnEvaluationAndInASaveLosesNothing() throws Exception {
+        signalled(3);
+    }
+
+    @Test
+    void aSignalInAnEvaluationOrASaveLosesNothing() throws Exception {
+        signalled(1);
+    }
+
+    private void signalled(int times) throws Exception {
+        Path held = Program.rows(dir, 20, 60);
+        List<String[]> kinds = List.of(
+                new String[] {"--max-steps", "12", "--eval-file", held.toString(), "--eval-steps", "1"},
+                new String[] {"--max-steps", "60", "--save-steps", "1"});
+        for (int kind = 0; kind < kinds.size(); kind++) {
+            List<String> settings = new ArrayList<>(List.of(kinds.get(kind)));
+            if (kind == 0) {
+                settings.addAll(List.of("--eval-strategy", "steps"));
+            }
+            String[] plain = settings.toArray(String[]::new);
+            Path whole = dir.resolve("whole-" + kind);
+            Program.run(train(whole, plain)).succeeded();
+            settings.add("--resume");
+            for (int i = 0; i < times; i++) {
+                out = dir.resolve("out-" + kind + "-" + i);
+                Process process = start(plain);
+                if (times > 1) {
+                    Thread.sleep(200 + 400 * i); // in start-up: model and rows are being read
+                } else {
+                    awaitStep();
+                }
+                new ProcessBuilder("kill", "-TERM", "" + process.pid()).start().waitFor();
+                assertTrue(process.waitFor(60, TimeUnit.SECONDS), "it goes on");
+                assertTrue(List.of(0, 143).contains(process.exitValue()), "status " + process.exitValue());
+                settings.set(settings.size() - 1, checkpoints(out).isEmpty() ? "--overwrite-output-dir" : "--resume");
+                Program.run(train(out, settings.toArray(String[]::new))).succeeded();
+                assertArrayEquals(weights(whole), weights(out));
+                assertEquals(Program.numbers(whole), Program.numbers(out));
+                if (times > 1) { // and once in the middle of what the run mostly does
+                    delete(out);
+                    process = start(plain);
+                    awaitStep();
+                    Thread.sleep(30L * i);
+                    new ProcessBuilder("kill", "-TERM", "" + process.pid())
+                            .start()
+                            .waitFor();
+                    assertTrue(process.waitFor(60, TimeUnit.SECONDS), "it goes on");
+                    settings.set(
+                            settings.size() - 1, checkpoints(out).isEmpty() ? "--overwrite-output-dir" : "--resume");
+                    Program.run(train(out, settings.toArray(String[]::new))).succeeded();
+                    assertArrayEquals(weights(whole), weights(out));
+                    assertEquals(Program.numbers(whole), Program.numbers(out));
+                }
+            }
+        }
+    }
+
     @Test
     void theFilesSaveAndStopDoTheSameFromOutside() throws Exception {
         Process process = start("--num-train-epochs", "4000", "--max-steps", "-1", "--save-strategy", "no");
