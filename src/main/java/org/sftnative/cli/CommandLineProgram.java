@@ -28,8 +28,8 @@ import org.sftnative.metrics.RunEvent;
 import org.sftnative.metrics.RunListener;
 import org.sftnative.metrics.Units;
 import org.sftnative.tensor.TorchErrors;
-import org.sftnative.train.DivergedException;
 import org.sftnative.train.RunControl;
+import org.sftnative.train.RunLostException;
 import picocli.CommandLine;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.ParseResult;
@@ -240,7 +240,7 @@ public final class CommandLineProgram {
             return BAD_INPUT;
         }
         Optional<String> known =
-                error instanceof DivergedException ? Optional.of(error.getMessage()) : TorchErrors.explain(error);
+                error instanceof RunLostException ? Optional.of(error.getMessage()) : TorchErrors.explain(error);
         if (known.isPresent()) {
             err.println("error: " + known.get());
             return FAILED;

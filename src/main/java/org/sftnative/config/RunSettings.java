@@ -8,7 +8,8 @@ public record RunSettings(
         DataSettings data,
         RowSettings rows,
         EncodingSettings encoding,
-        TrainingSettings training) {
+        TrainingSettings training,
+        SpikeSettings spikes) {
     /// The run of a settings file, as `train --config` takes it.
     ///
     /// @throws org.sftnative.InputException if the file, or a setting in it, is wrong

@@ -210,6 +210,11 @@ public final class LlamaEngine implements CausalLm {
     }
 
     @Override
+    public void shrink() {
+        freeBuffers();
+    }
+
+    @Override
     public void close() {
         freeBuffers();
         weights.close();

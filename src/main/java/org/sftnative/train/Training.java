@@ -16,6 +16,7 @@ import org.sftnative.config.EncodingSettings;
 import org.sftnative.config.IntervalStrategy;
 import org.sftnative.config.ModelSettings;
 import org.sftnative.config.RunSettings;
+import org.sftnative.config.SpikeSettings;
 import org.sftnative.config.TrainingSettings;
 import org.sftnative.data.ChatFormat;
 import org.sftnative.data.Dataset;
@@ -107,7 +108,8 @@ public final class Training {
                                     training.seed(),
                                     total,
                                     loaded.precision()),
-                            changeable(training, compute));
+                            changeable(training, settings.spikes(), compute));
+                    optimizer.rehearse();
                     Checkpoints.Restored restored = checkpoint
                             .map(path -> checkpoints.restore(path, optimizer, training.allowChanged()))
                             .orElse(Checkpoints.Restored.ANEW);
@@ -127,17 +129,27 @@ public final class Training {
                                     optimizer,
                                     checkpoints,
                                     plan,
-                                    evaluator(data, microBatchTokens),
+                                    data.eval(),
                                     new RunHooks.Control(
                                             requests,
                                             training.outputDir(),
                                             training.saveStrategy() != IntervalStrategy.NO,
-                                            training.saveOnTimeNanos()),
+                                            training.saveOnTimeNanos(),
+                                            BestMetric.of(training)),
+                                    back -> goBack(
+                                            back.or(() -> checkpoint),
+                                            loaded,
+                                            modelSettings,
+                                            weights,
+                                            optimizer,
+                                            checkpoints),
                                     chatTemplate(settings.encoding(), loaded),
                                     listener,
                                     inPlace ? start.step() : 0,
                                     inPlace ? restored.best() : Checkpoints.Best.NONE)) {
                         checkpoints.clean(checkpoint.isEmpty());
+                        List<String> old = requests.forgetOld(training.outputDir());
+                        hooks.tryOut();
                         Map<String, String> summary = RunSummary.of(settings, compute, data, plan, checkpoint);
                         summary.put("row files", String.join("; ", said));
                         if (!restored.changed().isEmpty()) {
@@ -145,6 +157,9 @@ public final class Training {
                         }
                         listener.on(new RunEvent.Started(start.step(), total, summary));
                         found.ifPresent(f -> f.passedOver().forEach(why -> listener.on(new RunEvent.Warned(why))));
+                        old.forEach(name -> listener.on(
+                                new RunEvent.Warned(training.outputDir().resolve(name)
+                                        + " was there before this run, and is removed: touch it again to " + name)));
                         TrainLoop loop = new TrainLoop(
                                 model,
                                 loss,
@@ -152,6 +167,7 @@ public final class Training {
                                 recipe.rates().of(training, total),
                                 plan,
                                 training,
+                                new SpikeGuard(settings.spikes()),
                                 hooks,
                                 listener);
                         RunState end = loop.run(start);
@@ -197,8 +213,8 @@ public final class Training {
                 NoGradGuard _ = new NoGradGuard()) {
             weights.flatWeights().copy_(saved.flatWeights());
         }
-        listener.on(new RunEvent.Warned("the model is that of " + directory.getFileName() + ", which has the lowest"
-                + " eval_loss: " + best.evalLoss()));
+        listener.on(new RunEvent.Warned("the model is that of " + directory.getFileName() + ", which is the best by "
+                + best.metric() + ": " + best.value()));
     }
 
     /// The learning rate of every step, as the settings say.
@@ -217,34 +233,72 @@ public final class Training {
     /// The weights to start from: the model's, or those of the checkpoint that the run goes on from.
     private static Parameters weights(LoadedModel loaded, ModelSettings settings, Optional<Path> checkpoint) {
         if (checkpoint.isEmpty()) {
-            return loaded.weights();
+            return finite(loaded.weights(), loaded.path());
         }
         try (LoadedModel saved = LoadedModel.open(at(settings, checkpoint.get()))) {
             if (!saved.config().equals(loaded.config())) {
                 throw new InputException(checkpoint.get() + " holds another model than " + loaded.path()
                         + ": their config.json differ\n  resume with the model that the run began with");
             }
-            return saved.weights();
+            return finite(saved.weights(), saved.path());
+        }
+    }
+
+    private static Parameters finite(Parameters weights, Path from) {
+        try {
+            FiniteWeights.check(weights, from);
+            return weights;
+        } catch (RuntimeException e) {
+            weights.close();
+            throw e;
         }
     }
 
     /// What a resumed run may do otherwise than before, if it says so.
-    private static SortedMap<String, String> changeable(TrainingSettings t, ComputePlan compute) {
-        return new TreeMap<>(Map.of(
-                "learning_rate", "" + t.learningRate(),
-                "lr_scheduler_type", "" + t.lrSchedulerType(),
-                "weight_decay", "" + t.weightDecay(),
-                "adam_beta1", "" + t.adamBeta1(),
-                "adam_beta2", "" + t.adamBeta2(),
-                "adam_epsilon", "" + t.adamEpsilon(),
-                "max_grad_norm", "" + t.maxGradNorm(),
-                "neftune_noise_alpha", "" + t.neftuneNoiseAlpha(),
-                "engine", compute.fused() ? "fused" : "reference",
-                "micro_batch_tokens", "" + compute.microBatchTokens()));
+    private static SortedMap<String, String> changeable(TrainingSettings t, SpikeSettings spikes, ComputePlan compute) {
+        SortedMap<String, String> changeable = new TreeMap<>(Map.of(
+                "learning_rate",
+                "" + t.learningRate(),
+                "lr_scheduler_type",
+                "" + t.lrSchedulerType(),
+                "weight_decay",
+                "" + t.weightDecay(),
+                "adam_beta1",
+                "" + t.adamBeta1(),
+                "adam_beta2",
+                "" + t.adamBeta2(),
+                "adam_epsilon",
+                "" + t.adamEpsilon(),
+                "max_grad_norm",
+                "" + t.maxGradNorm(),
+                "neftune_noise_alpha",
+                "" + t.neftuneNoiseAlpha(),
+                "engine",
+                compute.fused() ? "fused" : "reference",
+                Checkpoints.MICRO_BATCH,
+                "" + compute.microBatchTokens()));
+        changeable.put("spikes", spikes.toString().replaceFirst("^\\w+", ""));
+        return changeable;
     }
 
-    private static Optional<Evaluator> evaluator(TrainingData data, int microBatchTokens) {
-        return data.eval().map(rows -> new Evaluator(StepPlan.evaluation(rows, microBatchTokens)));
+    /// Puts weights and optimizer back to a checkpoint's, or to those of the model.
+    private static Checkpoints.Restored goBack(
+            Optional<Path> checkpoint,
+            LoadedModel loaded,
+            ModelSettings settings,
+            Parameters weights,
+            AdamWOptimizer optimizer,
+            Checkpoints checkpoints) {
+        try (Parameters saved = weights(loaded, settings, checkpoint);
+                PointerScope _ = new PointerScope();
+                NoGradGuard _ = new NoGradGuard()) {
+            weights.flatWeights().copy_(saved.flatWeights());
+        }
+        if (checkpoint.isPresent()) {
+            return checkpoints.restore(checkpoint.get(), optimizer, true);
+        }
+        optimizer.reset();
+        return Checkpoints.Restored.ANEW;
     }
 
     private static ModelSettings at(ModelSettings settings, Path directory) {

@@ -5,6 +5,7 @@ import java.util.function.UnaryOperator;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Device;
 import org.sftnative.config.SettingsSchema;
+import org.sftnative.config.SpikeSettings;
 import org.sftnative.config.TrainingSettings;
 import org.sftnative.data.MicroBatch;
 import org.sftnative.data.Step;
@@ -30,6 +31,7 @@ import org.sftnative.tensor.Devices;
 import org.sftnative.tensor.Dtype;
 import org.sftnative.train.RunControl;
 import org.sftnative.train.RunState;
+import org.sftnative.train.SpikeGuard;
 import org.sftnative.train.TrainLoop;
 
 /// The training loop of a workload, fp32, from packing to update, ready to be run again and again. Evaluation,
@@ -73,8 +75,7 @@ final class TrainRun implements AutoCloseable {
         TrainingSettings settings = SettingsSchema.of(TrainingSettings.class)
                 .bind(Map.of(
                         "output_dir", "none", "max_steps", "" + STEPS, "eval_strategy", "no", "save_strategy", "no"));
-        loop = new TrainLoop(
-                model, new CrossEntropy(), optimizer, step -> 1e-4, plan, settings, new NoPauses(), event -> {});
+        loop = new TrainLoop(model, new CrossEntropy(), optimizer, step -> 1e-4, plan, settings, new SpikeGuard(SpikeSettings.OFF), new NoPauses(), event -> {});
     }
 
     /// Trains [#STEPS] steps.
@@ -161,7 +162,7 @@ final class TrainRun implements AutoCloseable {
         }
 
         @Override
-        public RunEvent.Evaluated evaluate(long step, double epoch) {
+        public RunEvent.Evaluated evaluate(RunState state) {
             throw new IllegalStateException("nothing to evaluate");
         }
 
