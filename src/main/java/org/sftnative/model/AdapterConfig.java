@@ -145,13 +145,13 @@ public record AdapterConfig(
         modules.add("model.norm");
         modules.add("lm_head");
         for (String name : modulesToSave) {
-            if (modules.stream().noneMatch(module -> endsWith(module, name))) {
+            if (modules.stream().noneMatch(module -> module.endsWith(name))) {
                 throw new InputException("modules_to_save: '" + name + "' is no module that is trained in full"
                         + "\n  there are embed_tokens, lm_head, norm, input_layernorm, post_attention_layernorm");
             }
         }
         return modules.stream()
-                .filter(module -> modulesToSave.stream().anyMatch(name -> endsWith(module, name)))
+                .filter(module -> modulesToSave.stream().anyMatch(module::endsWith)) // `norm`: all norms, as in PEFT
                 .map(module -> module + ".weight")
                 .toList();
     }

@@ -90,6 +90,18 @@ public final class Adapters implements AutoCloseable {
         return trained.weight(spec.magnitude());
     }
 
+    /// First element and one past the last of all Bs in the flat buffer: LoRA+ gives them a learning rate of their own.
+    public long[] rangeOfB() {
+        return new long[] {
+            trained.slot(specs.getFirst().b()).offset(), trained.layout().decayed()
+        };
+    }
+
+    /// Numbers that are trained.
+    public long count() {
+        return trained.layout().parameterCount();
+    }
+
     @Override
     public void close() {
         trained.close();

@@ -163,7 +163,7 @@ public final class TrainLoop {
                 micro.targets(),
                 micro.cuSeqlens(),
                 model.parameters().device());
-        return noise.on(batch, index, model.config().hiddenSize());
+        return noise.on(batch, index, model.config().hiddenSize()).inStep(settings.seed(), index);
     }
 
     private void skipped(RunState state, double loss, double gradNorm) {
