@@ -44,7 +44,7 @@ public record LoraSettings(
         @Setting(doc = "other alphas by module: down_proj=64")
         List<String> alphaPattern,
 
-        @Setting(doc = "how adapters begin: true (Kaiming A, zero B), gaussian or pissa", value = "true")
+        @Setting(doc = "how adapters begin: true (Kaiming A, zero B) or gaussian (normal A)", value = "true")
         LoraInit initLoraWeights) {
     /// What `lora_target_modules` means by default: every linear layer of a block.
     public static final String ALL_LINEAR = "all-linear";
@@ -73,6 +73,11 @@ public record LoraSettings(
         Check.that(loraDropout >= 0 && loraDropout < 1, "lora_dropout", loraDropout, "from 0 to below 1");
         Check.that(loraPlusRatio > 0 && loraPlusRatio <= 1e6, "lora_plus_ratio", loraPlusRatio, "above 0");
         Check.that(!loraTargetModules.isEmpty(), "lora_target_modules", "empty", "names, or " + ALL_LINEAR);
+        Check.that(
+                initLoraWeights != LoraInit.PISSA,
+                "init_lora_weights",
+                initLoraWeights,
+                "true or gaussian: adapters of PiSSA are not made here yet");
         patterns("rank_pattern", rankPattern).forEach((key, rank) -> {
             boolean whole = rank == Math.rint(rank) && rank >= 1 && rank <= 65_536;
             Check.that(whole, "rank_pattern", key + "=" + rank, "a module and a rank from 1 to 65536");
@@ -115,6 +120,11 @@ public record LoraSettings(
     /// Ranks by pattern, in order.
     public Map<String, Integer> ranks() {
         Map<String, Integer> ranks = new LinkedHashMap<>();
+        Check.that(
+                initLoraWeights != LoraInit.PISSA,
+                "init_lora_weights",
+                initLoraWeights,
+                "true or gaussian: adapters of PiSSA are not made here yet");
         patterns("rank_pattern", rankPattern).forEach((key, rank) -> ranks.put(key, rank.intValue()));
         return ranks;
     }

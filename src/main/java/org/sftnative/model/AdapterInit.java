@@ -19,7 +19,7 @@ public final class AdapterInit {
 
     private AdapterInit() {}
 
-    /// Fills As, Bs, magnitudes and copies of what is trained in full. PiSSA has [Pissa].
+    /// Fills As, Bs, magnitudes and copies of what is trained in full.
     public static void fill(Adapters adapters, FrozenBase base, long seed) {
         try (PointerScope _ = new PointerScope();
                 NoGradGuard _ = new NoGradGuard()) {

@@ -46,7 +46,7 @@ class LoraTest {
             strings = {
                 "--lora-r 4",
                 "--lora-r 4 --engine reference",
-                "--lora-r 4 --lora-dropout 0.2 --lora-plus-ratio 8 --use-rslora --neftune-noise-alpha 5",
+                "--lora-r 4 --lora-dropout 0.2 --lora-plus-ratio 4 --use-rslora --lora-alpha 4 --neftune-noise-alpha 5",
                 "--lora-r 4 --precision bf16 --gradient-checkpointing",
                 "--lora-r 3 --use-dora --lora-target-modules q_proj,v_proj --modules-to-save lm_head,norm",
                 "--lora-r 4 --load-in-4bit",
@@ -88,12 +88,12 @@ class LoraTest {
     }
 
     @ParameterizedTest
-    @CsvSource(delimiter = '|', textBlock = """
+    @CsvSource(delimiter = '|', quoteCharacter = '"', textBlock = """
             --lora-r 0 | 'lora_r' (--lora-r) is 0, must be from 1
-            --lora-r 4 --lora-target-modules query | no linear layer of the blocks is named 'query'
+            --lora-r 4 --lora-target-modules q_proj,query | no linear layer of the blocks is named 'query'
             --lora-r 4 --lora-target-modules query | q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj
             --lora-r 4 --lora-target-modules .*attention.* | match no linear layer
-            --lora-r 4 --lora-target-modules (([a-z._0-9])+)+X | takes too long
+            --lora-r 4 --lora-target-modules (.*.*.*.*.*.*.*.*)X | takes too long
             --lora-r 4 --lora-target-modules (q_proj | is no regular expression
             --lora-r 4 --modules-to-save head2 | 'head2' is no module that is trained in full
             --lora-r 4 --rank-pattern q_proj=0 | must be a module and a rank
@@ -101,6 +101,7 @@ class LoraTest {
             --load-in-4bit | a quantised model cannot be trained itself
             --lora-r 4 --masters none | is of a model that is trained itself
             --lora-r 4 --adapter nowhere | keep one of them
+            --lora-r 4 --init-lora-weights pissa | pissa
             --lora-r 4 --load-in-4bit --load-in-8bit | exclude each other
             """)
     void whatContradictsItselfIsRefused(String line, String message) {

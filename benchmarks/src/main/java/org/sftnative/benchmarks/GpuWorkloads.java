@@ -77,6 +77,7 @@ public final class GpuWorkloads {
         Map<String, String> split32 = Map.of("masters", "SPLIT", "moments", "FP32");
         CASES.put("seed7b", new Case("7b", 16, 0, 10, split16));
         CASES.put("fix7b_2048", new Case("7b", 8, 2048, 5, split16));
+        CASES.put("row7b_512", new Case("7b", 1, 512, 10, split16)); // what fits the smallest card
         CASES.put("qwen7b_1024", new Case("qwen7b", 64, 1024, 2, Map.of("masters", "STOCHASTIC", "moments", "BF16")));
         CASES.put("fix8b_4096", new Case("8b", 4, 4096, 4, split8));
         CASES.put("seed1b", new Case("1b", 16, 0, 20, split32));
