@@ -1,5 +1,6 @@
 package org.sftnative.optim;
 
+import java.util.List;
 import java.util.Optional;
 import java.util.SequencedMap;
 import org.bytedeco.javacpp.PointerScope;
@@ -18,6 +19,7 @@ public final class AdamWOptimizer implements AutoCloseable {
     private final Tensor gradients;
     private final AdamWUpdate update;
     private final AdamWState state;
+    private final List<RateGroup> groups;
     private long steps;
     private Optional<Tensor> clip = Optional.empty();
 
@@ -26,11 +28,20 @@ public final class AdamWOptimizer implements AutoCloseable {
     /// @param update betas, epsilon, weight decay and what it spares; rate and step are each update's own
     /// @param state of n elements, closed with this
     public AdamWOptimizer(Ops ops, Tensor weights, Tensor gradients, AdamWUpdate update, AdamWState state) {
+        this(ops, weights, gradients, update, state, RateGroup.all(weights.numel()));
+    }
+
+    /// The same with more than one learning rate.
+    ///
+    /// @param groups all elements, in order; more than one only with fp32 weights and moments
+    public AdamWOptimizer(
+            Ops ops, Tensor weights, Tensor gradients, AdamWUpdate update, AdamWState state, List<RateGroup> groups) {
         this.ops = ops;
         this.weights = weights;
         this.gradients = gradients;
         this.update = update;
         this.state = state;
+        this.groups = List.copyOf(groups);
     }
 
     /// Updates done.
@@ -75,10 +86,25 @@ public final class AdamWOptimizer implements AutoCloseable {
         Tensor measured = clip.orElseThrow(() -> new IllegalStateException("no gradient was measured"));
         try (PointerScope _ = new PointerScope();
                 NoGradGuard _ = new NoGradGuard()) {
-            ops.adamw(weights, gradients, state, update.at(learningRate, steps + 1), measured);
+            groups.forEach(group -> update(group, learningRate, measured));
         }
         steps++;
         forget();
+    }
+
+    private void update(RateGroup group, double learningRate, Tensor clip) {
+        AdamWUpdate now = update.at(learningRate * group.ratio(), steps + 1);
+        if (groups.size() == 1) {
+            ops.adamw(weights, gradients, state, now, clip);
+            return;
+        }
+        long n = group.to() - group.from();
+        ops.adamw(
+                weights.narrow(0, group.from(), n),
+                gradients.narrow(0, group.from(), n),
+                state.part(group.from(), n),
+                now.decaying(Math.clamp(update.decayed() - group.from(), 0, n)),
+                clip);
     }
 
     /// Takes the memory that an update takes, and changes nothing: what has no room for an update fails now and not

@@ -1,15 +1,20 @@
 package org.sftnative.train;
 
 import java.nio.file.Path;
+import java.util.Optional;
 import org.bytedeco.pytorch.Device;
 import org.sftnative.config.ModelSettings;
 import org.sftnative.config.PrecisionChoice;
 import org.sftnative.data.Tokenizer;
 import org.sftnative.io.ModelDirectory;
+import org.sftnative.model.FrozenBase;
 import org.sftnative.model.Llama;
 import org.sftnative.model.LlamaConfig;
 import org.sftnative.model.LlamaFiles;
 import org.sftnative.model.Parameters;
+import org.sftnative.model.QuantisedMatrices;
+import org.sftnative.ops.Ops;
+import org.sftnative.ops.Quantiser;
 import org.sftnative.tensor.Devices;
 import org.sftnative.tensor.Dtype;
 import org.sftnative.tensor.Torch;
@@ -23,13 +28,16 @@ public final class LoadedModel implements AutoCloseable {
     private final Tokenizer tokenizer;
     private final Device device;
     private final PrecisionChoice precision;
+    private final Optional<Quantiser.Kind> quantised;
 
     private LoadedModel(
             ModelDirectory directory,
             LlamaConfig config,
             Tokenizer tokenizer,
             Device device,
-            PrecisionChoice precision) {
+            PrecisionChoice precision,
+            Optional<Quantiser.Kind> quantised) {
+        this.quantised = quantised;
         this.directory = directory;
         this.config = config;
         this.tokenizer = tokenizer;
@@ -48,7 +56,10 @@ public final class LoadedModel implements AutoCloseable {
             PrecisionChoice precision = settings.precision() != PrecisionChoice.AUTO
                     ? settings.precision()
                     : Devices.isCuda(device) ? PrecisionChoice.BF16 : PrecisionChoice.FP32;
-            return new LoadedModel(directory, config, tokenizer, device, precision);
+            Optional<Quantiser.Kind> quantised = settings.loadIn_4bit()
+                    ? Optional.of(Quantiser.Kind.NF4_DOUBLE)
+                    : settings.loadIn_8bit() ? Optional.of(Quantiser.Kind.INT8) : Optional.empty();
+            return new LoadedModel(directory, config, tokenizer, device, precision, quantised);
         } catch (RuntimeException e) {
             directory.close();
             throw e;
@@ -90,6 +101,19 @@ public final class LoadedModel implements AutoCloseable {
     /// Reads the weights.
     public Parameters weights() {
         return LlamaFiles.load(directory, config, dtype(), device);
+    }
+
+    /// How the matrices of a frozen model are kept; absent: as they are.
+    public Optional<Quantiser.Kind> quantised() {
+        return quantised;
+    }
+
+    /// Reads the weights of a model that is not trained itself, quantised if the settings say so.
+    ///
+    /// @param ops unpacks quantised matrices
+    public FrozenBase frozen(Ops ops) {
+        return LlamaFiles.loadFrozen(
+                directory, config, dtype(), device, quantised.map(kind -> new QuantisedMatrices(kind, ops, device)));
     }
 
     /// The reference model over weights: for evaluation, generation and whoever changes the model.

@@ -14,7 +14,6 @@ import org.sftnative.io.TensorSource;
 import org.sftnative.metrics.RunEvent;
 import org.sftnative.metrics.RunListener;
 import org.sftnative.model.CausalLm;
-import org.sftnative.model.LlamaFiles;
 import org.sftnative.model.LossFunction;
 import org.sftnative.model.Parameters;
 import org.sftnative.optim.AdamWOptimizer;
@@ -25,7 +24,7 @@ import org.sftnative.tensor.TorchErrors;
 final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
     private static final RunEvent.Evaluated NOT_YET = new RunEvent.Evaluated(-1, 0, Double.NaN, 0, 0);
 
-    private final LoadedModel loaded;
+    private final Trainee trainee;
     private final CausalLm model;
     private final LossFunction loss;
     private final AdamWOptimizer optimizer;
@@ -67,7 +66,7 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
     /// @param savedStep step of the checkpoint in the output directory that the run goes on from; 0: none
     /// @param best among the checkpoints there
     RunHooks(
-            LoadedModel loaded,
+            Trainee trainee,
             CausalLm model,
             LossFunction loss,
             AdamWOptimizer optimizer,
@@ -80,7 +79,7 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
             RunListener listener,
             long savedStep,
             Checkpoints.Best best) {
-        this.loaded = loaded;
+        this.trainee = trainee;
         this.model = model;
         this.loss = loss;
         this.optimizer = optimizer;
@@ -153,7 +152,7 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
                 copy.optimizer(),
                 optimizer.steps(),
                 best,
-                bytes(sources(copy.weights())));
+                bytes(trainee.sources(copy.weights())));
         long began = System.nanoTime();
         writing = Optional.of(writer.submit(() -> {
             Path directory = checkpoints.save(content, path -> saveModel(path, copy.weights()));
@@ -204,7 +203,7 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
     /// Finds out now what would make the first save fail.
     void tryOut() {
         if (control.saves()) {
-            checkpoints.tryOut(sources(model.parameters()), optimizer.state());
+            checkpoints.tryOut(trainee.sources(model.parameters()), optimizer.state());
         }
     }
 
@@ -219,12 +218,8 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
     }
 
     private void saveModel(Path directory, Parameters weights) {
-        ModelWriter.save(directory, loaded.configJson(), loaded.dtype(), sources(weights), Optional.of(loaded.path()));
+        trainee.save(directory, weights);
         chatTemplate.ifPresent(template -> ModelWriter.saveChatTemplate(directory, template));
-    }
-
-    private List<TensorSource> sources(Parameters weights) {
-        return LlamaFiles.sources(weights, loaded.dtype());
     }
 
     private static long bytes(List<TensorSource> tensors) {

@@ -215,7 +215,7 @@ public final class TrainLoop {
                 micro.targets(),
                 micro.cuSeqlens(),
                 model.parameters().device());
-        return noise.on(batch, index, model.config().hiddenSize());
+        return noise.on(batch, index, model.config().hiddenSize()).inStep(settings.seed(), index);
     }
 
     private RunEvent.StepDone stepDone(RunState state, double gradNorm, double learningRate, long nanos, boolean log) {

@@ -4,6 +4,7 @@ import java.util.Map;
 import java.util.function.UnaryOperator;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Device;
+import org.sftnative.config.LoraSettings;
 import org.sftnative.config.SettingsSchema;
 import org.sftnative.config.SpikeSettings;
 import org.sftnative.config.TrainingSettings;
@@ -11,6 +12,10 @@ import org.sftnative.data.MicroBatch;
 import org.sftnative.data.Step;
 import org.sftnative.data.StepPlan;
 import org.sftnative.metrics.RunEvent;
+import org.sftnative.model.AdapterConfig;
+import org.sftnative.model.AdapterInit;
+import org.sftnative.model.Adapters;
+import org.sftnative.model.FrozenBase;
 import org.sftnative.model.CausalLm;
 import org.sftnative.model.CrossEntropy;
 import org.sftnative.model.Initialisation;
@@ -43,13 +48,15 @@ final class TrainRun implements AutoCloseable {
     private final Workload workload;
     private final Device device;
     private final Parameters parameters;
+    private final Adapters adapters;
+    private final Parameters trained;
     private final AdamWOptimizer optimizer;
     private final AdamWState state;
     private final CausalLm model;
     private final StepPlan plan;
     private final TrainLoop loop;
 
-    /// @param engine `fused` or `reference`
+    /// @param engine `fused`, `reference`, or `lora`: fused over a frozen model, rank 16
     /// @param wrap what the engine and the optimizer compute with, made of what they would
     TrainRun(Workload workload, String engine, Device device, UnaryOperator<Ops> wrap) {
         this.workload = workload;
@@ -57,18 +64,26 @@ final class TrainRun implements AutoCloseable {
         Ops ops = wrap.apply(new AtenOps());
         parameters = new Parameters(ParameterLayout.of(workload.config()), Dtype.F32, device);
         Initialisation.fill(parameters, workload.config(), 42);
-        parameters.enableGradients();
+        adapters = Adapters.of(
+                AdapterConfig.of(SettingsSchema.of(LoraSettings.class).bind(Map.of("lora_r", "16"))),
+                workload.config(),
+                device);
+        AdapterInit.fill(adapters, FrozenBase.of(parameters), 42);
+        trained = engine.equals("lora") ? adapters.trained() : parameters;
+        trained.enableGradients();
         model = switch (engine) {
             case "reference" -> reference();
             case "fused" -> new LlamaEngine(workload.config(), parameters, ops, Recompute.NONE);
+            case "lora" ->
+                new LlamaEngine(workload.config(), FrozenBase.of(parameters), adapters, ops, Recompute.NONE);
             default -> throw new IllegalArgumentException("engine " + engine);
         };
-        ParameterLayout layout = parameters.layout();
+        ParameterLayout layout = trained.layout();
         state = AdamWState.create(Masters.FP32, Moments.FP32, layout.numel(), device);
         optimizer = new AdamWOptimizer(
                 ops,
-                parameters.flatWeights(),
-                parameters.flatGradients(),
+                trained.flatWeights(),
+                trained.flatGradients(),
                 new AdamWUpdate(0, 0.9, 0.999, 1e-8, 0.01, layout.decayed(), 0, 42),
                 state);
         plan = workload.plan(STEPS);
@@ -88,7 +103,7 @@ final class TrainRun implements AutoCloseable {
     /// Bytes of the buffers that live as long as the run: weights, gradients, moments, the engine's own.
     long bufferBytes() {
         return parameters.flatWeights().nbytes()
-                + parameters.flatGradients().nbytes()
+                + trained.flatGradients().nbytes()
                 + state.m().nbytes()
                 + state.v().nbytes()
                 + (model instanceof LlamaEngine engine ? engine.bufferBytes() : 0);
@@ -113,6 +128,7 @@ final class TrainRun implements AutoCloseable {
     public void close() {
         model.close();
         optimizer.close();
+        adapters.close();
         parameters.close();
     }
 
