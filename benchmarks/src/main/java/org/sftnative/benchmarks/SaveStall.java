@@ -1,7 +1,6 @@
 package org.sftnative.benchmarks;
 
 import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -26,12 +25,18 @@ public final class SaveStall {
 
     public static void main(String[] args) throws Exception {
         Map<String, String> settings = new HashMap<>(Map.of(
-                "model_name_or_path", args[0],
-                "train_file", args[1],
-                "output_dir", args[2],
-                "max_steps", "" + STEPS,
-                "save_steps", "" + SAVED,
-                "logging_steps", "1"));
+                "model_name_or_path",
+                args[0],
+                "train_file",
+                args[1],
+                "output_dir",
+                args[2],
+                "max_steps",
+                "" + STEPS,
+                "save_steps",
+                "" + SAVED,
+                "logging_steps",
+                "1"));
         for (String more : List.of(args).subList(3, args.length)) {
             settings.put(more.split("=", 2)[0], more.split("=", 2)[1]);
         }
@@ -54,16 +59,22 @@ public final class SaveStall {
         double stall = stalls.get(SAVED - 1); // between the events of the steps 3 and 4
         System.out.printf(Locale.ROOT, "steps %s s, median %.3f s%n", rounded(steps), step);
         System.out.printf(Locale.ROOT, "standstill %s s%n", rounded(stalls));
-        System.out.printf(Locale.ROOT, "a save stalls training for %.3f s: %.1f%% of a step%n", stall, 100 * stall / step);
+        System.out.printf(
+                Locale.ROOT, "a save stalls training for %.3f s: %.1f%% of a step%n", stall, 100 * stall / step);
     }
 
     private static String rounded(List<Double> seconds) {
-        return seconds.stream().map(s -> String.format(Locale.ROOT, "%.3f", s)).toList().toString();
+        return seconds.stream()
+                .map(s -> String.format(Locale.ROOT, "%.3f", s))
+                .toList()
+                .toString();
     }
 
     private static long bytes(RunEvent.Saved saved) {
         try (var files = Files.walk(saved.directory())) {
-            return files.filter(Files::isRegularFile).mapToLong(file -> file.toFile().length()).sum();
+            return files.filter(Files::isRegularFile)
+                    .mapToLong(file -> file.toFile().length())
+                    .sum();
         } catch (java.io.IOException e) {
             return 0;
         }
