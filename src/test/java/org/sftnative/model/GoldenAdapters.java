@@ -31,8 +31,7 @@ record GoldenAdapters(GoldenModel model, Adapters adapters, SafetensorsFile gold
         JsonNode json =
                 new JsonMapper().readTree(directory.resolve("golden.json").toFile());
         GoldenModel model = GoldenModel.load(json.get("model").asString());
-        Adapters adapters = Adapters.of(AdapterFiles.config(directory), model.config(), Devices.cpu());
-        AdapterFiles.load(directory, adapters);
+        Adapters adapters = AdapterFiles.load(directory, model.config(), Devices.cpu());
         return new GoldenAdapters(model, adapters, SafetensorsFile.open(directory.resolve("golden.safetensors")), json);
     }
 
