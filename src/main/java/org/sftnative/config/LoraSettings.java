@@ -87,6 +87,31 @@ public record LoraSettings(
         return loraR.isPresent();
     }
 
+    /// The first setting that is given and has no effect; empty if there is none.
+    ///
+    /// @param adapters whether some are trained at all; fresh ones use every setting
+    String unused(boolean adapters) {
+        if (enabled()) {
+            return "";
+        }
+        Map<String, Boolean> given = new LinkedHashMap<>();
+        given.put("lora_alpha", loraAlpha != NONE.loraAlpha);
+        given.put("lora_dropout", loraDropout != NONE.loraDropout);
+        given.put("lora_target_modules", !loraTargetModules.equals(NONE.loraTargetModules));
+        given.put("modules_to_save", !modulesToSave.isEmpty());
+        given.put("use_rslora", useRslora);
+        given.put("use_dora", useDora);
+        given.put("lora_plus_ratio", !adapters && loraPlusRatio != NONE.loraPlusRatio);
+        given.put("rank_pattern", !rankPattern.isEmpty());
+        given.put("alpha_pattern", !alphaPattern.isEmpty());
+        given.put("init_lora_weights", initLoraWeights != NONE.initLoraWeights);
+        return given.entrySet().stream()
+                .filter(Map.Entry::getValue)
+                .map(Map.Entry::getKey)
+                .findFirst()
+                .orElse("");
+    }
+
     /// Ranks by pattern, in order.
     public Map<String, Integer> ranks() {
         Map<String, Integer> ranks = new LinkedHashMap<>();

@@ -173,6 +173,20 @@ public final class ModelWriter {
         AtomicFiles.syncDirectory(directory);
     }
 
+    /// Copies the tokenizer files, and chat templates, of a model beside an adapter.
+    public static void copyTokenizer(Path source, Path directory) {
+        try {
+            for (String name : COPIED) {
+                if (!name.equals("generation_config.json")) { // the model's own
+                    copy(Optional.of(source), name, directory);
+                }
+            }
+            copyAdditionalTemplates(Optional.of(source), directory);
+        } catch (IOException e) {
+            throw new UncheckedIOException(directory + " could not be written: " + e.getMessage(), e);
+        }
+    }
+
     private static void copyAdditionalTemplates(Optional<Path> source, Path directory) throws IOException {
         Path from = source.map(folder -> folder.resolve(TEMPLATES)).orElse(directory);
         if (source.isEmpty() || !Files.isDirectory(from)) {

@@ -150,10 +150,27 @@ public record AdapterConfig(
                         + "\n  there are embed_tokens, lm_head, norm, input_layernorm, post_attention_layernorm");
             }
         }
+        if (model.tieWordEmbeddings()
+                && modulesToSave.stream()
+                        .anyMatch(name -> "lm_head".endsWith(name) || "model.embed_tokens".endsWith(name))) {
+            throw new InputException("modules_to_save is " + modulesToSave
+                    + ", but this model's head is its embedding: trained in full, they would come apart"
+                    + "\n  leave them out, or train every weight");
+        }
         return modules.stream()
                 .filter(module -> modulesToSave.stream().anyMatch(module::endsWith)) // `norm`: all norms, as in PEFT
                 .map(module -> module + ".weight")
                 .toList();
+    }
+
+    /// Numbers that are trained over a model.
+    public long trainedCount(LlamaConfig model) {
+        return ParameterLayout.of(specs(model), savedWeights(model), model).parameterCount();
+    }
+
+    /// The sum of all adapters' ranks over a model.
+    public long rankSum(LlamaConfig model) {
+        return specs(model).stream().mapToLong(AdapterSpec::rank).sum();
     }
 
     private String shown() {

@@ -46,6 +46,11 @@ public final class Adapters implements AutoCloseable {
         return new Adapters(config, specs, layers, saved, trained);
     }
 
+    /// The same weights under another config with the same adapters: what is asked of them while training.
+    public Adapters under(AdapterConfig other) {
+        return new Adapters(other, specs, layers, saved, trained);
+    }
+
     public AdapterConfig config() {
         return config;
     }

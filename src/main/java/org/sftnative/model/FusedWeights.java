@@ -71,17 +71,13 @@ final class FusedWeights implements AutoCloseable {
                 parameters.device(),
                 base.packed().isPresent() ? largest() : 0)));
         String embed = "model.embed_tokens.weight";
-        boolean ownHead = !config.tieWordEmbeddings()
-                || adapters.filter(a -> a.saved().contains("lm_head.weight")).isPresent();
-        String top = ownHead ? "lm_head.weight" : embed;
+        String top = config.tieWordEmbeddings() ? embed : "lm_head.weight";
         embedding = weight(embed);
         dEmbedding = gradient(embed);
         norm = weight("model.norm.weight");
         dNorm = gradient("model.norm.weight").orElse(sink);
-        // PEFT trains a copy of the embedding: the head stays tied to what it was
-        boolean copied = !ownHead && adapters.isPresent();
-        head = copied ? baseWeight(top) : weight(top);
-        dHead = copied ? Optional.empty() : gradient(top);
+        head = weight(top);
+        dHead = gradient(top);
         for (int i = 0; i < config.nLayer(); i++) {
             blocks.add(block(i, "model.layers." + i + "."));
         }

@@ -270,7 +270,8 @@ public final class Llama implements CausalLm {
     /// Hidden rows (n, C) -> logits (n, V) fp32.
     private Tensor head(Tensor x) {
         try (Autocast _ = Autocast.bf16(parameters.device(), options.autocast)) {
-            return torch.linear(norm("model.norm.weight", x), headWeight()).to(ScalarType.Float);
+            String head = config.tieWordEmbeddings() ? "model.embed_tokens.weight" : "lm_head.weight";
+            return torch.linear(norm("model.norm.weight", x), weight(head)).to(ScalarType.Float);
         }
     }
 
@@ -330,13 +331,6 @@ public final class Llama implements CausalLm {
         return adapters.flatMap(a -> a.saved(name))
                 .map(saved -> saved.to(activations()))
                 .orElseGet(() -> parameters.weight(name));
-    }
-
-    /// The head's; a tied one stays what it was when PEFT trains a copy of the embedding.
-    private Tensor headWeight() {
-        boolean own = !config.tieWordEmbeddings()
-                || adapters.flatMap(a -> a.saved("lm_head.weight")).isPresent();
-        return own ? weight("lm_head.weight") : parameters.weight("model.embed_tokens.weight");
     }
 
     private Optional<AdapterDropout> dropout(PackedBatch batch) {

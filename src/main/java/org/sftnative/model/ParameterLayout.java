@@ -40,7 +40,7 @@ public record ParameterLayout(SequencedMap<String, Slot> slots, long numel, long
     }
 
     /// The same without the blocks' matrices, which [PackedMatrices] hold.
-    static ParameterLayout withoutProjections(LlamaConfig c) {
+    public static ParameterLayout withoutProjections(LlamaConfig c) {
         return of(c, false);
     }
 

@@ -11,7 +11,6 @@ import org.sftnative.io.ModelWriter;
 import org.sftnative.metrics.RunEvent;
 import org.sftnative.metrics.RunListener;
 import org.sftnative.model.CausalLm;
-import org.sftnative.model.LlamaFiles;
 import org.sftnative.model.LossFunction;
 import org.sftnative.model.Parameters;
 import org.sftnative.optim.AdamWOptimizer;
@@ -19,7 +18,7 @@ import org.sftnative.optim.AdamWOptimizer;
 /// What a run does between steps: it scores the evaluation rows, answers what is asked from outside, and writes
 /// checkpoints from a copy, in the background.
 final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
-    private final LoadedModel loaded;
+    private final Trainee trainee;
     private final CausalLm model;
     private final LossFunction loss;
     private final AdamWOptimizer optimizer;
@@ -50,7 +49,7 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
     /// @param savedStep step of the checkpoint in the output directory that the run goes on from; 0: none
     /// @param best among the checkpoints there
     RunHooks(
-            LoadedModel loaded,
+            Trainee trainee,
             CausalLm model,
             LossFunction loss,
             AdamWOptimizer optimizer,
@@ -62,7 +61,7 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
             RunListener listener,
             long savedStep,
             Checkpoints.Best best) {
-        this.loaded = loaded;
+        this.trainee = trainee;
         this.model = model;
         this.loss = loss;
         this.optimizer = optimizer;
@@ -153,12 +152,7 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
     }
 
     private void saveModel(Path directory, Parameters weights) {
-        ModelWriter.save(
-                directory,
-                loaded.configJson(),
-                loaded.dtype(),
-                LlamaFiles.sources(weights, loaded.dtype()),
-                Optional.of(loaded.path()));
+        trainee.save(directory, weights);
         chatTemplate.ifPresent(template -> ModelWriter.saveChatTemplate(directory, template));
     }
 

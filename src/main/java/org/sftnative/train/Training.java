@@ -8,8 +8,6 @@ import java.util.Optional;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
-import org.bytedeco.javacpp.PointerScope;
-import org.bytedeco.pytorch.NoGradGuard;
 import org.sftnative.InputException;
 import org.sftnative.config.DataSettings;
 import org.sftnative.config.EncodingSettings;
@@ -85,16 +83,16 @@ public final class Training {
                     settings.data(), settings.rows(), settings.encoding(), loaded.tokenizer(), said::add);
             data.train().checkVocabulary(loaded.config().vocabSize());
             data.eval().ifPresent(eval -> eval.checkVocabulary(loaded.config().vocabSize()));
-            ComputePlan compute = ComputePlan.of(training, loaded);
+            ComputePlan compute = ComputePlan.of(settings, loaded, Trainee.adapters(settings, loaded));
             int microBatchTokens = compute.microBatchTokens();
             StepShape shape = StepShape.of(settings.data(), settings.encoding().maxLength(), training.rowsPerStep());
             StepPlan plan = StepPlan.of(data.train(), settings.data(), shape, microBatchTokens, training.seed());
             long total = TrainLoop.totalSteps(training, plan);
 
-            try (Parameters weights = weights(loaded, modelSettings, checkpoint)) {
-                weights.enableGradients();
-                try (AdamWOptimizer optimizer = compute.optimizer(training, weights);
-                        CausalLm model = compute.model(weights)) {
+            try (Trainee trainee = Trainee.of(settings, loaded, compute, checkpoint)) {
+                trainee.weights().enableGradients();
+                try (AdamWOptimizer optimizer = compute.optimizer(settings, trainee);
+                        CausalLm model = compute.model(trainee)) {
                     LossFunction loss = recipe.loss();
                     Checkpoints checkpoints = new Checkpoints(
                             training.outputDir(),
@@ -121,7 +119,7 @@ public final class Training {
                     RunListener listener = new Listeners(listeners);
                     try (RunLock _ = held.orElseGet(() -> RunLock.acquire(training.outputDir()));
                             RunHooks hooks = new RunHooks(
-                                    loaded,
+                                    trainee,
                                     model,
                                     loss,
                                     optimizer,
@@ -161,7 +159,7 @@ public final class Training {
                             return end;
                         }
                         if (training.loadBestModelAtEnd()) {
-                            loadBest(loaded, modelSettings, hooks.best(), weights, training, listener);
+                            loadBest(trainee, hooks.best(), training, listener);
                         }
                         hooks.saveModel(training.outputDir());
                         listener.on(new RunEvent.Finished(
@@ -180,23 +178,14 @@ public final class Training {
 
     /// Puts the weights of the best checkpoint in the place of the last ones.
     private static void loadBest(
-            LoadedModel loaded,
-            ModelSettings settings,
-            Checkpoints.Best best,
-            Parameters weights,
-            TrainingSettings training,
-            RunListener listener) {
+            Trainee trainee, Checkpoints.Best best, TrainingSettings training, RunListener listener) {
         if (best.step() == 0) {
             listener.on(new RunEvent.Warned("no checkpoint was evaluated: the last weights are kept"
                     + "\n  eval_strategy and save_strategy must meet at a step"));
             return;
         }
         Path directory = training.outputDir().resolve("checkpoint-" + best.step());
-        try (Parameters saved = weights(loaded, settings, Optional.of(directory));
-                PointerScope _ = new PointerScope();
-                NoGradGuard _ = new NoGradGuard()) {
-            weights.flatWeights().copy_(saved.flatWeights());
-        }
+        trainee.goBack(directory);
         listener.on(new RunEvent.Warned("the model is that of " + directory.getFileName() + ", which has the lowest"
                 + " eval_loss: " + best.evalLoss()));
     }
@@ -215,7 +204,7 @@ public final class Training {
     }
 
     /// The weights to start from: the model's, or those of the checkpoint that the run goes on from.
-    private static Parameters weights(LoadedModel loaded, ModelSettings settings, Optional<Path> checkpoint) {
+    static Parameters weights(LoadedModel loaded, ModelSettings settings, Optional<Path> checkpoint) {
         if (checkpoint.isEmpty()) {
             return loaded.weights();
         }

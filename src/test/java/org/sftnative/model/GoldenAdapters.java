@@ -4,12 +4,17 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
+import org.bytedeco.pytorch.Tensor;
 import org.sftnative.io.SafetensorsFile;
 import org.sftnative.ops.AtenOps;
 import org.sftnative.tensor.Devices;
+import org.sftnative.tensor.Scopes;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
@@ -45,6 +50,66 @@ record GoldenAdapters(GoldenModel model, Adapters adapters, SafetensorsFile gold
 
     Llama llama(boolean checkpointing) {
         return new Llama(model.config(), base(), adapters, new Llama.Options(checkpointing, false));
+    }
+
+    /// The same adapters with dropout.
+    GoldenAdapters dropping(double rate) {
+        AdapterConfig c = adapters.config();
+        AdapterConfig dropping = new AdapterConfig(
+                c.r(),
+                c.alpha(),
+                rate,
+                c.targets(),
+                c.modulesToSave(),
+                c.useRslora(),
+                c.useDora(),
+                c.rankPattern(),
+                c.alphaPattern(),
+                c.init());
+        return new GoldenAdapters(model, adapters.under(dropping), golden, json);
+    }
+
+    /// The model with its blocks' matrices kept elsewhere, unchanged, and unpacked into a buffer.
+    FrozenBase packed() {
+        Map<String, Tensor> kept = new HashMap<>();
+        PackedMatrices packed = new PackedMatrices() {
+            @Override
+            public void put(String name, Tensor weight) {
+                kept.put(name, Scopes.keep(() -> weight.detach().clone()));
+            }
+
+            @Override
+            public boolean has(String name) {
+                return kept.containsKey(name);
+            }
+
+            @Override
+            public long[] shape(String name) {
+                return kept.get(name).shape();
+            }
+
+            @Override
+            public void into(String name, Tensor target) {
+                target.copy_(kept.get(name));
+            }
+
+            @Override
+            public long bytes() {
+                return kept.values().stream().mapToLong(Tensor::nbytes).sum();
+            }
+
+            @Override
+            public void close() {
+                kept.values().forEach(Scopes::free);
+            }
+        };
+        for (int layer = 0; layer < model.config().nLayer(); layer++) {
+            for (Projection projection : Projection.values()) {
+                String name = projection.module(layer) + ".weight";
+                packed.put(name, model.parameters().weight(name));
+            }
+        }
+        return new FrozenBase(model.parameters(), Optional.of(packed));
     }
 
     /// Either engine, each of which holds the loss to PEFT's.

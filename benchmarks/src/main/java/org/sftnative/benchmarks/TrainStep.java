@@ -17,14 +17,19 @@ import org.openjdk.jmh.annotations.Setup;
 import org.openjdk.jmh.annotations.State;
 import org.openjdk.jmh.annotations.TearDown;
 import org.openjdk.jmh.annotations.Warmup;
+import org.sftnative.config.LoraSettings;
 import org.sftnative.config.SettingsSchema;
 import org.sftnative.config.TrainingSettings;
 import org.sftnative.data.MicroBatch;
 import org.sftnative.data.Step;
 import org.sftnative.data.StepPlan;
 import org.sftnative.metrics.RunEvent;
+import org.sftnative.model.AdapterConfig;
+import org.sftnative.model.AdapterInit;
+import org.sftnative.model.Adapters;
 import org.sftnative.model.CausalLm;
 import org.sftnative.model.CrossEntropy;
+import org.sftnative.model.FrozenBase;
 import org.sftnative.model.Initialisation;
 import org.sftnative.model.Llama;
 import org.sftnative.model.LlamaEngine;
@@ -61,7 +66,7 @@ public class TrainStep {
     @Param
     Workload workload;
 
-    @Param({"fused", "reference"})
+    @Param({"fused", "reference", "lora"})
     String engine;
 
     @Param("cpu")
@@ -73,6 +78,7 @@ public class TrainStep {
 
     private Device place;
     private Parameters parameters;
+    private Adapters adapters;
     private AdamWOptimizer optimizer;
     private CausalLm model;
     private StepPlan plan;
@@ -92,17 +98,25 @@ public class TrainStep {
         place = Devices.parse(device);
         parameters = new Parameters(ParameterLayout.of(workload.config()), Dtype.F32, place);
         Initialisation.fill(parameters, workload.config(), 42);
-        parameters.enableGradients();
+        adapters = Adapters.of(
+                AdapterConfig.of(SettingsSchema.of(LoraSettings.class).bind(Map.of("lora_r", "16"))),
+                workload.config(),
+                place);
+        AdapterInit.fill(adapters, FrozenBase.of(parameters), 42);
+        Parameters trained = engine.equals("lora") ? adapters.trained() : parameters;
+        trained.enableGradients();
         model = switch (engine) {
             case "reference" -> reference();
             case "fused" -> new LlamaEngine(workload.config(), parameters, new AtenOps(), Recompute.NONE);
+            case "lora" ->
+                new LlamaEngine(workload.config(), FrozenBase.of(parameters), adapters, new AtenOps(), Recompute.NONE);
             default -> throw new IllegalArgumentException("engine " + engine);
         };
-        ParameterLayout layout = parameters.layout();
+        ParameterLayout layout = trained.layout();
         optimizer = new AdamWOptimizer(
                 new AtenOps(),
-                parameters.flatWeights(),
-                parameters.flatGradients(),
+                trained.flatWeights(),
+                trained.flatGradients(),
                 new AdamWUpdate(0, 0.9, 0.999, 1e-8, 0.01, layout.decayed(), 0, 42),
                 AdamWState.create(Masters.FP32, Moments.FP32, layout.numel(), place));
         plan = workload.plan(STEPS);
@@ -141,6 +155,7 @@ public class TrainStep {
     public void close() {
         model.close();
         optimizer.close();
+        adapters.close();
         parameters.close();
     }
 
