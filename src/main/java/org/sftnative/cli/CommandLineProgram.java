@@ -14,6 +14,7 @@ import org.sftnative.InputException;
 import org.sftnative.config.EvalSettings;
 import org.sftnative.config.GenerateSettings;
 import org.sftnative.config.InitSettings;
+import org.sftnative.config.MergeSettings;
 import org.sftnative.config.ReportSettings;
 import org.sftnative.config.ResolvedSettings;
 import org.sftnative.config.RunSettings;
@@ -52,6 +53,7 @@ public final class CommandLineProgram {
     static final SettingsSchema<ReportSettings> DATA = SettingsSchema.of(ReportSettings.class);
     static final SettingsSchema<GenerateSettings> GENERATE = SettingsSchema.of(GenerateSettings.class);
     static final SettingsSchema<InitSettings> INIT = SettingsSchema.of(InitSettings.class);
+    static final SettingsSchema<MergeSettings> MERGE = SettingsSchema.of(MergeSettings.class);
 
     private final Work work;
     private final PrintStream out;
@@ -121,6 +123,7 @@ public final class CommandLineProgram {
                 });
                 out.println();
             }
+            case "merge" -> out.println(work.merge(bind(MERGE, command)));
             case "init" -> out.println(work.init(bind(INIT, command)));
             case "info" ->
                 out.println(work.info(Path.of(Arguments.value(command.matchedPositionalValue(0, ""))))
@@ -228,6 +231,7 @@ public final class CommandLineProgram {
         out.append("\n## data\n").append(SettingsPrinter.markdown(DATA));
         out.append("\n## generate\n").append(SettingsPrinter.markdown(GENERATE));
         out.append("\n## init\n").append(SettingsPrinter.markdown(INIT));
+        out.append("\n## merge\n").append(SettingsPrinter.markdown(MERGE));
         return out.toString();
     }
 

@@ -51,6 +51,11 @@ public final class Llama implements CausalLm {
         this(config, base, Optional.of(adapters), options);
     }
 
+    /// A frozen model as it is: nothing of it is trained.
+    public Llama(LlamaConfig config, FrozenBase base, Options options) {
+        this(config, base, Optional.empty(), options);
+    }
+
     private Llama(LlamaConfig config, FrozenBase base, Optional<Adapters> adapters, Options options) {
         this.config = config;
         this.base = base;

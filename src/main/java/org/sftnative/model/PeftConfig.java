@@ -96,10 +96,6 @@ final class PeftConfig {
     private AdapterConfig read(LlamaConfig model) {
         checkFields();
         List<String> saved = strings("modules_to_save");
-        if (model.tieWordEmbeddings() && !saved.isEmpty()) {
-            boolean tied = saved.stream().anyMatch(n -> n.endsWith("lm_head") || n.endsWith("embed_tokens"));
-            require(!tied, "modules_to_save", "the model's embedding and head are one weight, PEFT would part them");
-        }
         AdapterConfig config = new AdapterConfig(
                 (int) whole("r", DEFAULT_R, 1, 65_536),
                 number("lora_alpha", DEFAULT_ALPHA),

@@ -9,14 +9,16 @@ import org.sftnative.tensor.Tensors;
 
 /// Reading quantised matrices through libtorch, on any device: the plain reference of the CUDA kernel.
 final class Dequantisation {
-    /// Weights worked out at a time, in fp32: what a core's cache holds.
-    private static final long CHUNK = 1 << 17;
+    /// Weights worked out at a time, in fp32: what a core's cache holds; on a card so many that launches do not count.
+    private static final long CPU_CHUNK = 1 << 17;
+
+    private static final long CUDA_CHUNK = 1 << 24;
 
     private Dequantisation() {}
 
     static void into(QuantisedMatrix weights, Tensor to) {
         long rows = weights.rows();
-        long step = Math.max(1, CHUNK / Math.max(1, weights.columns()));
+        long step = Math.max(1, (to.is_cuda() ? CUDA_CHUNK : CPU_CHUNK) / Math.max(1, weights.columns()));
         if (weights instanceof QuantisedMatrix.Nf4) {
             // a chunk begins with a block: rows of 100 begin with one at every 16th row
             long whole = NormalFloat4.BLOCK / gcd(NormalFloat4.BLOCK, weights.columns());

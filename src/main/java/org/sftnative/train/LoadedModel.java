@@ -7,12 +7,16 @@ import org.sftnative.config.ModelSettings;
 import org.sftnative.config.PrecisionChoice;
 import org.sftnative.data.Tokenizer;
 import org.sftnative.io.ModelDirectory;
+import org.sftnative.model.Adapters;
 import org.sftnative.model.FrozenBase;
 import org.sftnative.model.Llama;
 import org.sftnative.model.LlamaConfig;
 import org.sftnative.model.LlamaFiles;
+import org.sftnative.model.PackedMatrices;
 import org.sftnative.model.Parameters;
 import org.sftnative.model.QuantisedMatrices;
+import org.sftnative.ops.AtenOps;
+import org.sftnative.ops.CudaOps;
 import org.sftnative.ops.Ops;
 import org.sftnative.ops.Quantiser;
 import org.sftnative.tensor.Devices;
@@ -28,7 +32,7 @@ public final class LoadedModel implements AutoCloseable {
     private final Tokenizer tokenizer;
     private final Device device;
     private final PrecisionChoice precision;
-    private final Optional<Quantiser.Kind> quantised;
+    private final ModelSettings settings;
 
     private LoadedModel(
             ModelDirectory directory,
@@ -36,13 +40,13 @@ public final class LoadedModel implements AutoCloseable {
             Tokenizer tokenizer,
             Device device,
             PrecisionChoice precision,
-            Optional<Quantiser.Kind> quantised) {
-        this.quantised = quantised;
+            ModelSettings settings) {
         this.directory = directory;
         this.config = config;
         this.tokenizer = tokenizer;
         this.device = device;
         this.precision = precision;
+        this.settings = settings;
     }
 
     /// Opens a directory without reading weights.
@@ -56,10 +60,7 @@ public final class LoadedModel implements AutoCloseable {
             PrecisionChoice precision = settings.precision() != PrecisionChoice.AUTO
                     ? settings.precision()
                     : Devices.isCuda(device) ? PrecisionChoice.BF16 : PrecisionChoice.FP32;
-            Optional<Quantiser.Kind> quantised = settings.loadIn_4bit()
-                    ? Optional.of(Quantiser.Kind.NF4_DOUBLE)
-                    : settings.loadIn_8bit() ? Optional.of(Quantiser.Kind.INT8) : Optional.empty();
-            return new LoadedModel(directory, config, tokenizer, device, precision, quantised);
+            return new LoadedModel(directory, config, tokenizer, device, precision, settings);
         } catch (RuntimeException e) {
             directory.close();
             throw e;
@@ -103,17 +104,43 @@ public final class LoadedModel implements AutoCloseable {
         return LlamaFiles.load(directory, config, dtype(), device);
     }
 
-    /// How the matrices of a frozen model are kept; absent: as they are.
+    /// How the blocks' matrices are kept, if not as they are.
     public Optional<Quantiser.Kind> quantised() {
-        return quantised;
+        if (settings.loadIn_8bit()) {
+            return Optional.of(Quantiser.Kind.INT8);
+        }
+        return settings.loadIn_4bit()
+                ? Optional.of(settings.bnb_4bitUseDoubleQuant() ? Quantiser.Kind.NF4_DOUBLE : Quantiser.Kind.NF4)
+                : Optional.empty();
     }
 
-    /// Reads the weights of a model that is not trained itself, quantised if the settings say so.
+    /// Reads the weights of a model that is not trained itself, quantised if that is asked for: each matrix as it is
+    /// read, so that never more than one is there whole.
     ///
-    /// @param ops unpacks quantised matrices
+    /// @param ops reads quantised matrices
     public FrozenBase frozen(Ops ops) {
-        return LlamaFiles.loadFrozen(
-                directory, config, dtype(), device, quantised.map(kind -> new QuantisedMatrices(kind, ops, device)));
+        Optional<PackedMatrices> packed = quantised().map(kind -> new QuantisedMatrices(kind, ops, device));
+        return LlamaFiles.loadFrozen(directory, config, dtype(), device, packed);
+    }
+
+    /// The same with this program's kernels where they can run.
+    FrozenBase frozen() {
+        boolean kernels = Devices.isCuda(device) && quantised().isPresent();
+        Ops ops = kernels && CudaOps.probe(device) instanceof CudaOps.Probe.Ready(CudaOps own, String _)
+                ? own
+                : new AtenOps();
+        return frozen(ops);
+    }
+
+    /// The model with the adapters that the settings name, for evaluation and generation.
+    public ReadyModel ready() {
+        return ReadyModel.of(this, settings.adapter());
+    }
+
+    /// The reference model over a base that is not trained, with an adapter or without.
+    Llama llama(FrozenBase base, Optional<Adapters> adapters) {
+        Llama.Options options = new Llama.Options(false, precision == PrecisionChoice.BF16_AUTOCAST);
+        return adapters.map(a -> new Llama(config, base, a, options)).orElseGet(() -> new Llama(config, base, options));
     }
 
     /// The reference model over weights: for evaluation, generation and whoever changes the model.

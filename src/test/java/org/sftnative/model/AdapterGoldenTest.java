@@ -43,7 +43,7 @@ class AdapterGoldenTest {
                 SafetensorsFile golden = SafetensorsFile.open(ROOT.resolve(name).resolve("golden.safetensors"));
                 Adapters adapters = AdapterFiles.load(ROOT.resolve(name), model.config(), Devices.cpu());
                 PointerScope _ = new PointerScope()) {
-            AdapterMerge.fold(adapters, model.parameters());
+            AdapterMerge.fold(adapters, model.config(), model.parameters());
             golden.tensors().keySet().stream()
                     .filter(key -> key.startsWith("merged."))
                     .forEach(key -> TensorAssert.assertClose(
