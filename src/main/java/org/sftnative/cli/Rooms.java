@@ -4,7 +4,6 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
@@ -26,14 +25,18 @@ import org.sftnative.data.StepShape;
 import org.sftnative.data.Tokenizer;
 import org.sftnative.data.TrainingData;
 import org.sftnative.data.TurnEnd;
-import org.sftnative.generate.Generator;
+import org.sftnative.generate.Answer;
+import org.sftnative.generate.AnswerListener;
+import org.sftnative.generate.BatchGenerator;
+import org.sftnative.generate.KvPlan;
+import org.sftnative.generate.Request;
 import org.sftnative.generate.Sampling;
-import org.sftnative.generate.TextStream;
 import org.sftnative.io.ModelDirectory;
 import org.sftnative.metrics.RunListener;
 import org.sftnative.metrics.Units;
 import org.sftnative.model.CrossEntropy;
 import org.sftnative.model.LlamaConfig;
+import org.sftnative.model.LlamaDecoder;
 import org.sftnative.model.MemoryEstimate;
 import org.sftnative.model.ParameterLayout;
 import org.sftnative.model.Parameters;
@@ -97,21 +100,42 @@ final class Rooms implements Work {
         try (LoadedModel loaded = LoadedModel.open(settings.model());
                 Parameters weights = loaded.weights()) {
             Tokenizer tokenizer = loaded.tokenizer();
-            Set<Integer> stops = new HashSet<>(loaded.config().eosTokenIds());
-            tokenizer.eosId().ifPresent(stops::add);
+            Set<Integer> stops = loaded.stopTokens();
             // a question is asked as training encodes such a row, where the model has a chat template
             ChatFormat format = ChatFormat.of(tokenizer, Optional.empty());
             boolean asked = settings.prompt().isPresent() && format.isPresent();
             TurnEnd end = asked ? format.turnEnd() : TurnEnd.NONE;
             stops.addAll(end.tokens());
-            Generator generator = new Generator(loaded.llama(weights), stops);
-            TextStream stream = new TextStream(ids -> tokenizer.decode(ids, true), end.text(), text);
-            generator.generate(
-                    asked ? format.prompt(given) : tokenizer.encodeRow(given, true, false),
+            int[] prompt = asked ? format.prompt(given) : tokenizer.encodeRow(given, true, false);
+            Request request = new Request(
+                    prompt,
+                    new Sampling(settings.temperature(), 0, settings.topP(), 1),
+                    0,
                     settings.maxNewTokens(),
-                    new Sampling(settings.temperature(), settings.topP(), settings.seed()),
-                    stream);
-            stream.end();
+                    stops,
+                    end.text().stream().toList(),
+                    settings.seed());
+            try (LlamaDecoder model = loaded.decoder(weights);
+                    BatchGenerator generator = new BatchGenerator(
+                            model,
+                            ids -> tokenizer.decode(ids, true),
+                            KvPlan.of(model, Long.MAX_VALUE, 1, prompt.length + settings.maxNewTokens()))) {
+                generator.submit(request, new AnswerListener() {
+                    @Override
+                    public void text(String piece) {
+                        text.accept(piece);
+                    }
+
+                    @Override
+                    public void ended(Answer answer) {}
+
+                    @Override
+                    public void failed(RuntimeException why) {
+                        throw why;
+                    }
+                });
+                while (generator.step()) {}
+            }
         }
     }
 

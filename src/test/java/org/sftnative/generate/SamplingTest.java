@@ -17,44 +17,48 @@ class SamplingTest {
 
     @Test
     void temperatureZeroTakesTheFirstOfTheLikeliest() {
-        assertEquals(1, Sampling.GREEDY.choose(LOGITS, 0));
-        assertEquals(0, Sampling.GREEDY.choose(new float[] {2, 2, 1}, 5));
+        assertEquals(1, choose(Sampling.GREEDY, LOGITS, 0));
+        assertEquals(0, choose(Sampling.GREEDY, new float[] {2, 2, 1}, 5));
     }
 
     @Test
     void atTemperatureOneTokensComeAsOftenAsTheirProbability() {
-        assertShares(new Sampling(1, 1, 7), 0.15, 0.5, 0.05, 0.3);
+        assertShares(new Sampling(1, 0, 1, 1), 0.15, 0.5, 0.05, 0.3);
     }
 
     @Test
     void logitsAreDividedByTheTemperature() {
         // squares of the probabilities, over their sum 0.365
-        assertShares(new Sampling(0.5, 1, 7), 0.0225 / 0.365, 0.25 / 0.365, 0.0025 / 0.365, 0.09 / 0.365);
+        assertShares(new Sampling(0.5, 0, 1, 1), 0.0225 / 0.365, 0.25 / 0.365, 0.0025 / 0.365, 0.09 / 0.365);
     }
 
     @Test
     void topPDrawsFromTheFewestTokensThatReachIt() {
-        assertShares(new Sampling(1, 0.7, 7), 0, 0.5 / 0.8, 0, 0.3 / 0.8);
-        assertShares(new Sampling(1, 0.5, 7), 0, 1, 0, 0);
-        assertShares(new Sampling(1, 0.81, 7), 0.15 / 0.95, 0.5 / 0.95, 0, 0.3 / 0.95);
+        assertShares(new Sampling(1, 0, 0.7, 1), 0, 0.5 / 0.8, 0, 0.3 / 0.8);
+        assertShares(new Sampling(1, 0, 0.5, 1), 0, 1, 0, 0);
+        assertShares(new Sampling(1, 0, 0.81, 1), 0.15 / 0.95, 0.5 / 0.95, 0, 0.3 / 0.95);
     }
 
     @Test
     void aDrawIsAFunctionOfSeedAndPosition() {
-        Sampling sampling = new Sampling(1, 0.9, 3);
+        Sampling sampling = new Sampling(1, 0, 0.9, 1);
         int[] first =
-                IntStream.range(0, 200).map(k -> sampling.choose(LOGITS, k)).toArray();
+                IntStream.range(0, 200).map(k -> choose(sampling, LOGITS, k)).toArray();
         for (int k = 199; k >= 0; k--) {
-            assertEquals(first[k], sampling.choose(LOGITS, k));
+            assertEquals(first[k], choose(sampling, LOGITS, k));
         }
-        Sampling other = new Sampling(1, 0.9, 4);
-        assertTrue(IntStream.range(0, 200).anyMatch(k -> other.choose(LOGITS, k) != first[k]));
+        assertTrue(IntStream.range(0, 200)
+                .anyMatch(k -> sampling.choose(LOGITS.clone(), IntStream.empty(), 4, k) != first[k]));
+    }
+
+    private static int choose(Sampling sampling, float[] logits, int position) {
+        return sampling.choose(logits.clone(), IntStream.empty(), 7, position);
     }
 
     private static void assertShares(Sampling sampling, double... expected) {
         int[] counts = new int[expected.length];
         for (int k = 0; k < DRAWS; k++) {
-            counts[sampling.choose(LOGITS, k)]++;
+            counts[choose(sampling, LOGITS, k)]++;
         }
         for (int i = 0; i < expected.length; i++) {
             double share = counts[i] / (double) DRAWS;
