@@ -146,7 +146,9 @@ public final class BatchGenerator implements AutoCloseable {
                 if (prompts > plan.promptTokens() && prompts > next.request.prompt().length) {
                     return; // in a later step
                 }
-                next.range = pool.reserve(next.request.prompt().length + next.most);
+                // at least its share: neighbours of one size are read in one call, and nobody else needs the room
+                int share = plan.tokens() / plan.texts();
+                next.range = pool.reserve(Math.max(share, next.request.prompt().length + next.most));
                 if (next.range.isEmpty()) {
                     return;
                 }

@@ -57,8 +57,14 @@ public record Sampling(double temperature, int topK, double topP, double repetit
         return best;
     }
 
+    /// What is left to draw from, by token; 0 for what is not. `logits` are changed.
+    double[] weights(float[] logits, IntStream text) {
+        penalise(logits, text);
+        return weights(logits, best(logits));
+    }
+
     /// What is left to draw from: exp(logit / temperature) against the best, 0 for what top-k and top-p leave out.
-    double[] weights(float[] logits, int best) {
+    private double[] weights(float[] logits, int best) {
         float[] scores = new float[logits.length];
         for (int i = 0; i < scores.length; i++) {
             scores[i] = (float) ((logits[i] - logits[best]) / temperature);

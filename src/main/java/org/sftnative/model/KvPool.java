@@ -5,13 +5,15 @@ import java.util.Optional;
 import java.util.TreeMap;
 import org.bytedeco.pytorch.Device;
 import org.bytedeco.pytorch.Tensor;
+import org.sftnative.ops.PooledAttention;
+import org.sftnative.tensor.Devices;
 import org.sftnative.tensor.Dtype;
 import org.sftnative.tensor.Scopes;
 import org.sftnative.tensor.Tensors;
 
-/// Keys and values of many texts while they are generated, in one buffer allocated once: (layers, tokens, 2 K, D),
-/// the keys of a token before its values. A text has a range of neighbouring tokens from beginning to end, so that
-/// nothing of it is ever copied. Used by one thread.
+/// Keys and values of many texts while they are generated, in one buffer allocated once: (layers, tokens * 2 K, D).
+/// A text has a range of neighbouring tokens from beginning to end, so that nothing of it is ever copied. Used by one
+/// thread. How a range is laid out is the attention's business: see [PooledAttention].
 public final class KvPool implements AutoCloseable {
     /// Where one text's tokens lie.
     ///
@@ -19,17 +21,19 @@ public final class KvPool implements AutoCloseable {
     /// @param length tokens that it may have
     public record Range(int start, int length) {}
 
-    private final LlamaConfig config;
     private final int tokens;
     private final Tensor buffer;
+    private final PooledAttention.Layout layout;
     private final TreeMap<Integer, Integer> free = new TreeMap<>(); // start -> length; never two that touch
 
     /// @param tokens of all texts together
     public KvPool(LlamaConfig config, Dtype dtype, Device device, int tokens) {
-        this.config = config;
         this.tokens = tokens;
-        buffer = Scopes.keep(() -> Tensors.empty(
-                dtype.scalarType(), device, config.nLayer(), tokens, 2L * config.nKvHead(), config.headDim()));
+        boolean flash = Devices.isCuda(device) && dtype != Dtype.F32;
+        layout = new PooledAttention.Layout(config.nHead(), config.nKvHead(), config.headDim(), flash);
+        // zeros: a text's neighbours in a call may be longer, and 0 times what was there must be 0
+        buffer = Scopes.keep(() -> Tensors.zeros(
+                dtype.scalarType(), device, config.nLayer(), 2L * config.nKvHead() * tokens, config.headDim()));
         free.put(0, tokens);
     }
 
@@ -77,7 +81,11 @@ public final class KvPool implements AutoCloseable {
         free.put(start, length + (after == null ? 0 : after));
     }
 
-    /// Keys, then values of a layer: (tokens, 2 K, D), a view.
+    PooledAttention.Layout layout() {
+        return layout;
+    }
+
+    /// Keys and values of a layer: (tokens * 2 K, D), a view.
     Tensor layer(int layer) {
         return buffer.select(0, layer);
     }

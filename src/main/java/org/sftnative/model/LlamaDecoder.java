@@ -2,6 +2,7 @@ package org.sftnative.model;
 
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
 import org.bytedeco.javacpp.PointerScope;
@@ -14,7 +15,6 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.sftnative.ops.Ops;
 import org.sftnative.ops.PooledAttention;
 import org.sftnative.tensor.Autocast;
-import org.sftnative.tensor.Devices;
 import org.sftnative.tensor.Dtype;
 import org.sftnative.tensor.Scopes;
 import org.sftnative.tensor.Tensors;
@@ -80,18 +80,21 @@ public final class LlamaDecoder implements AutoCloseable {
     ///
     /// @return for each part the logits of its last token: (V) fp32
     public List<float[]> next(List<Part> parts, KvPool pool) {
-        List<Part> ordered = new ArrayList<>(); // those of several tokens first
-        parts.stream().filter(p -> p.past() == 0).forEach(ordered::add);
-        int prompts = ordered.size();
-        parts.stream().filter(p -> p.past() > 0).forEach(ordered::add);
-        float[] all = logits(new Pass(ordered, prompts, pool));
-        List<float[]> result = new ArrayList<>();
-        int[] at = {0, prompts}; // rows of prompts, and of the others, keep their order
-        for (Part part : parts) {
-            int from = at[part.past() == 0 ? 0 : 1]++ * config.vocabSize();
-            result.add(Arrays.copyOfRange(all, from, from + config.vocabSize()));
+        List<Integer> order = new ArrayList<>(); // prompts first, then the others as they lie in the pool
+        for (int i = 0; i < parts.size(); i++) {
+            order.add(i);
         }
-        return result;
+        order.sort(Comparator.comparing((Integer i) -> parts.get(i).past() > 0)
+                .thenComparing(i -> parts.get(i).range().start()));
+        List<Part> ordered = order.stream().map(parts::get).toList();
+        int prompts = (int) parts.stream().filter(p -> p.past() == 0).count();
+        float[] all = logits(new Pass(ordered, prompts, pool));
+        float[][] result = new float[parts.size()][];
+        for (int row = 0; row < result.length; row++) {
+            int from = row * config.vocabSize();
+            result[order.get(row)] = Arrays.copyOfRange(all, from, from + config.vocabSize());
+        }
+        return List.of(result);
     }
 
     private float[] logits(Pass pass) {
@@ -110,24 +113,23 @@ public final class LlamaDecoder implements AutoCloseable {
     /// One pass. Rows of the prompts come first, then one row of each text that goes on.
     private final class Pass {
         private final KvPool pool;
-        private final List<Part> goingOn;
+        private final List<PooledAttention.Range> ranges = new ArrayList<>(); // of each token
+        private final int prompts;
         private final int tokens;
         private final int promptTokens;
         private final int[] cuSeqlens; // of all parts
         private final int[] ids;
         private final int[] positions;
-        private final int[] places; // in the pool
         private final int[] lasts; // the last row of each part
 
         Pass(List<Part> parts, int prompts, KvPool pool) {
             this.pool = pool;
-            goingOn = parts.subList(prompts, parts.size());
+            this.prompts = prompts;
             tokens = parts.stream().mapToInt(p -> p.ids().length).sum();
-            promptTokens = tokens - goingOn.size();
+            promptTokens = tokens - (parts.size() - prompts);
             cuSeqlens = new int[parts.size() + 1];
             ids = new int[tokens];
             positions = new int[tokens];
-            places = new int[tokens];
             lasts = new int[parts.size()];
             int t = 0;
             for (int p = 0; p < parts.size(); p++) {
@@ -135,7 +137,8 @@ public final class LlamaDecoder implements AutoCloseable {
                 for (int i = 0; i < part.ids().length; i++, t++) {
                     ids[t] = part.ids()[i];
                     positions[t] = part.past() + i;
-                    places[t] = part.range().start() + positions[t];
+                    ranges.add(new PooledAttention.Range(
+                            part.range().start(), part.range().length()));
                 }
                 lasts[p] = t - 1;
                 cuSeqlens[p + 1] = t;
@@ -146,7 +149,6 @@ public final class LlamaDecoder implements AutoCloseable {
         Tensor run() {
             ScalarType type = parameters.dtype().scalarType();
             Ops.Angles angles = angles();
-            Tensor where = Tensors.ofInts(places, device());
             Tensor last = Tensors.ofInts(lasts, device());
             Ops.Documents documents = documents();
             PooledAttention pooled = pooled();
@@ -165,10 +167,7 @@ public final class LlamaDecoder implements AutoCloseable {
                     Tensor qkv = torch.linear(normed, w.qkv()).view(tokens, heads.all(), heads.size());
                     ops.rope(qkv, w.qkvBias(), angles, heads);
                     Tensor cache = pool.layer(layer);
-                    cache.index_copy_(
-                            0,
-                            where,
-                            qkv.narrow(1, heads.query(), 2L * heads.kv()).to(cache.scalar_type()));
+                    pooled.write(qkv.narrow(1, heads.query(), 2L * heads.kv()), cache);
                     return attend(qkv, cache, documents, pooled);
                 });
                 Tensor rows = wanted ? out.index_select(0, last) : out;
@@ -189,15 +188,18 @@ public final class LlamaDecoder implements AutoCloseable {
         }
 
         private Ops.Documents documents() {
-            int[] cu = Arrays.copyOf(cuSeqlens, cuSeqlens.length - goingOn.size());
+            int[] cu = Arrays.copyOf(cuSeqlens, prompts + 1);
             return new Ops.Documents(cu, Tensors.ofInts(cu, device()).to(ScalarType.Int));
         }
 
         private PooledAttention pooled() {
-            int[] starts = goingOn.stream().mapToInt(p -> p.range().start()).toArray();
-            int[] lengths = goingOn.stream().mapToInt(p -> p.past() + 1).toArray();
-            boolean flash = Devices.isCuda(device()) && cacheDtype() != Dtype.F32;
-            return new PooledAttention(starts, lengths, flash, device());
+            return new PooledAttention(
+                    pool.layout(),
+                    ranges,
+                    positions,
+                    tokens - promptTokens,
+                    cacheDtype().scalarType(),
+                    device());
         }
 
         private Ops.Angles angles() {
@@ -237,7 +239,6 @@ public final class LlamaDecoder implements AutoCloseable {
                 pooled.attend(
                         qkv.narrow(0, promptTokens, n).narrow(1, 0, heads.query()),
                         cache,
-                        heads,
                         out.narrow(0, promptTokens, n));
             }
             return out.view(tokens, config.qSize());

@@ -3,8 +3,12 @@ package org.sftnative.generate;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.json.JsonMapper;
 
 /// Draws follow the distribution that temperature and top-p make of the logits.
 class SamplingTest {
@@ -14,6 +18,37 @@ class SamplingTest {
     };
 
     private static final int DRAWS = 40_000;
+
+    @Test
+    void whatIsLeftToDrawFromIsWhatTransformersLeaves() {
+        JsonNode golden = new JsonMapper()
+                .readTree(Path.of("src/test/resources/golden/generation/processors.json")
+                        .toFile());
+        assertTrue(golden.path("cases").size() >= 7);
+        for (JsonNode c : golden.path("cases")) {
+            Sampling sampling = new Sampling(
+                    c.path("temperature").asDouble(),
+                    c.path("top_k").asInt(),
+                    c.path("top_p").asDouble(),
+                    c.path("repetition_penalty").asDouble());
+            double[] weights = sampling.weights(
+                    floats(c.path("logits")), c.path("text").values().stream().mapToInt(JsonNode::asInt));
+            double total = Arrays.stream(weights).sum();
+            for (int i = 0; i < weights.length; i++) {
+                double expected = c.path("probabilities").get(i).asDouble();
+                assertEquals(expected == 0, weights[i] == 0, sampling + ", token " + i);
+                assertEquals(expected, weights[i] / total, 2e-6, sampling + ", token " + i); // fp32 there
+            }
+        }
+    }
+
+    private static float[] floats(JsonNode array) {
+        float[] values = new float[array.size()];
+        for (int i = 0; i < values.length; i++) {
+            values[i] = array.get(i).floatValue();
+        }
+        return values;
+    }
 
     @Test
     void temperatureZeroTakesTheFirstOfTheLikeliest() {
