@@ -182,7 +182,8 @@ class BatchGeneratorTest {
         KvPlan plan = KvPlan.of(model, 1 << 30, 4, 140);
         try (BatchGenerator generator = new BatchGenerator(model, ids -> "", plan)) {
             for (int i = 0; i < 8; i++) { // joining and leaving
-                generator.submit(new Request(prompt(i, 4 + i), WILD, 0, 125 - i, Set.of(), List.of(), i), ends(() -> {}));
+                generator.submit(
+                        new Request(prompt(i, 4 + i), WILD, 0, 125 - i, Set.of(), List.of(), i), ends(() -> {}));
             }
             while (generator.step()) {
                 live.add(LivePointers.count());
