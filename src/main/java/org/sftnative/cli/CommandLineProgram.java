@@ -27,7 +27,6 @@ import org.sftnative.metrics.ConsoleProgress;
 import org.sftnative.metrics.MetricsFile;
 import org.sftnative.metrics.RunEvent;
 import org.sftnative.metrics.RunListener;
-import org.sftnative.metrics.Units;
 import org.sftnative.tensor.TorchErrors;
 import org.sftnative.train.RunControl;
 import org.sftnative.train.RunLostException;
@@ -114,7 +113,7 @@ public final class CommandLineProgram {
             case "train" -> {
                 return train(command);
             }
-            case "eval" -> eval(bind(EVAL, command));
+            case "eval" -> eval(command);
             case "data" -> data(command);
             case "generate" -> {
                 work.generate(bind(GENERATE, command), text -> {
@@ -169,15 +168,16 @@ public final class CommandLineProgram {
         return stopped.get() ? signals.map(s -> s.status(STOPPED)).orElse(STOPPED) : OK;
     }
 
-    private void eval(EvalSettings settings) throws Exception {
-        Work.Score score = work.eval(settings);
-        out.printf(
-                "loss %.6f  perplexity %.4f  %d label tokens  %d rows  %s%n",
-                score.loss(),
-                Math.exp(score.loss()),
-                score.labelTokens(),
-                score.rows(),
-                Units.duration(score.seconds()));
+    private void eval(ParseResult command) throws Exception {
+        List<SettingValue> given = new ArrayList<>(SettingsOptions.given(EVAL, command));
+        Optional<SettingValue> pair =
+                given.stream().filter(v -> v.name().equals("compare")).findFirst();
+        if (pair.isPresent() && given.stream().anyMatch(v -> v.name().equals("model_name_or_path"))) {
+            throw new InputException("--compare names both models\n  leave --model out");
+        }
+        pair.map(v -> new SettingValue("model", List.of(v.texts().getLast()), v.origin()))
+                .ifPresent(given::add);
+        work.eval(EVAL.bind(EVAL.resolve(given)), out::print);
     }
 
     private void data(ParseResult command) throws Exception {
