@@ -409,12 +409,14 @@ class ServeTest {
         return Served.text("The", "\"max_tokens\": 1000", "\"n\": 8", "\"stream\": " + stream);
     }
 
-    private static void send(Socket socket, String body) throws Exception {
+    static void send(Socket socket, String body) throws Exception {
+        byte[] bytes = body.getBytes(StandardCharsets.UTF_8);
         OutputStream out = socket.getOutputStream();
         out.write(("POST " + TEXT + " HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
                         + "Connection: close\r\nContent-Length: "
-                        + body.length() + "\r\n\r\n" + body)
+                        + bytes.length + "\r\n\r\n")
                 .getBytes(StandardCharsets.ISO_8859_1));
+        out.write(bytes);
         out.flush();
     }
 
