@@ -11,6 +11,7 @@ import java.util.Optional;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.IntConsumer;
 import org.sftnative.InputException;
+import org.sftnative.config.ChatSettings;
 import org.sftnative.config.EvalSettings;
 import org.sftnative.config.GenerateSettings;
 import org.sftnative.config.InitSettings;
@@ -18,6 +19,7 @@ import org.sftnative.config.MergeSettings;
 import org.sftnative.config.ReportSettings;
 import org.sftnative.config.ResolvedSettings;
 import org.sftnative.config.RunSettings;
+import org.sftnative.config.ServeSettings;
 import org.sftnative.config.SettingValue;
 import org.sftnative.config.SettingsFile;
 import org.sftnative.config.SettingsPrinter;
@@ -51,6 +53,8 @@ public final class CommandLineProgram {
     static final SettingsSchema<EvalSettings> EVAL = SettingsSchema.of(EvalSettings.class);
     static final SettingsSchema<ReportSettings> DATA = SettingsSchema.of(ReportSettings.class);
     static final SettingsSchema<GenerateSettings> GENERATE = SettingsSchema.of(GenerateSettings.class);
+    static final SettingsSchema<ChatSettings> CHAT = SettingsSchema.of(ChatSettings.class);
+    static final SettingsSchema<ServeSettings> SERVE = SettingsSchema.of(ServeSettings.class);
     static final SettingsSchema<InitSettings> INIT = SettingsSchema.of(InitSettings.class);
     static final SettingsSchema<MergeSettings> MERGE = SettingsSchema.of(MergeSettings.class);
 
@@ -123,6 +127,10 @@ public final class CommandLineProgram {
                 out.println();
             }
             case "merge" -> out.println(work.merge(bind(MERGE, command)));
+            case "chat" -> ChatCommand.run(bind(CHAT, command), System.in, out, err, terminal);
+            case "serve" -> {
+                return new ServeCommand(out, err, halt).run(bind(SERVE, command));
+            }
             case "init" -> out.println(work.init(bind(INIT, command)));
             case "info" ->
                 out.println(work.info(Path.of(Arguments.value(command.matchedPositionalValue(0, ""))))
@@ -152,7 +160,7 @@ public final class CommandLineProgram {
         }
         RunSettings settings = TRAIN.bind(resolved);
         RunControl requests = new RunControl();
-        Optional<Signals> signals = halt.map(end -> new Signals(requests, end));
+        Optional<Signals> signals = halt.map(end -> new Signals(requests::stop, end));
         AtomicBoolean stopped = new AtomicBoolean();
         RunListener end = event -> {
             if (event instanceof RunEvent.Stopped) {
@@ -230,6 +238,8 @@ public final class CommandLineProgram {
         out.append("\n## eval\n").append(SettingsPrinter.markdown(EVAL));
         out.append("\n## data\n").append(SettingsPrinter.markdown(DATA));
         out.append("\n## generate\n").append(SettingsPrinter.markdown(GENERATE));
+        out.append("\n## chat\n").append(SettingsPrinter.markdown(CHAT));
+        out.append("\n## serve\n").append(SettingsPrinter.markdown(SERVE));
         out.append("\n## init\n").append(SettingsPrinter.markdown(INIT));
         out.append("\n## merge\n").append(SettingsPrinter.markdown(MERGE));
         return out.toString();

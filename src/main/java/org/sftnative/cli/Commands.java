@@ -77,6 +77,20 @@ final class Commands {
                 CommandLineProgram.GENERATE);
         add(
                 root,
+                "chat",
+                "Talk with a model.",
+                "sft-native chat --model out --system \"Answer in one sentence.\"",
+                List.of(),
+                CommandLineProgram.CHAT);
+        add(
+                root,
+                "serve",
+                "Answer OpenAI's HTTP interface: /v1/chat/completions, /v1/completions, /v1/models.",
+                "sft-native serve --model out --port 8000",
+                List.of(),
+                CommandLineProgram.SERVE);
+        add(
+                root,
                 "init",
                 "Make a model with random weights.",
                 "sft-native init --config small.yaml --tokenizer models/base --output-dir models/small",

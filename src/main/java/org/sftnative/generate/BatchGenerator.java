@@ -24,6 +24,7 @@ public final class BatchGenerator implements AutoCloseable {
     private final Deque<Text> waiting = new ArrayDeque<>(); // guarded by itself
     private final List<Text> running = new ArrayList<>(); // of the thread that steps
     private volatile int runningCount;
+    private volatile int reservedTokens;
 
     /// @param decode tokens -> their text without special tokens
     /// @param plan how much memory it has: allocated here
@@ -54,6 +55,11 @@ public final class BatchGenerator implements AutoCloseable {
     /// Texts of the last step that go on.
     public int running() {
         return runningCount;
+    }
+
+    /// Tokens of the cache that the texts of the last step have reserved.
+    public int reservedTokens() {
+        return reservedTokens;
     }
 
     /// Takes a request on. It hears nothing before the next step.
@@ -115,6 +121,7 @@ public final class BatchGenerator implements AutoCloseable {
                 running.forEach(text -> text.fail(e));
                 running.clear();
                 runningCount = 0;
+                reservedTokens = 0;
                 throw e;
             }
             for (int i = 0; i < logits.size(); i++) {
@@ -123,6 +130,7 @@ public final class BatchGenerator implements AutoCloseable {
             running.removeIf(text -> text.done);
         }
         runningCount = running.size();
+        reservedTokens = plan.tokens() - pool.freeTokens();
         synchronized (waiting) {
             return runningCount > 0 || !waiting.isEmpty();
         }
@@ -171,6 +179,7 @@ public final class BatchGenerator implements AutoCloseable {
             text.endIfCancelled();
         });
         runningCount = 0;
+        reservedTokens = 0;
         pool.close();
     }
 
