@@ -1,18 +1,18 @@
 package org.sftnative.cli;
 
 import java.io.PrintStream;
-import java.util.List;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashSet;
-import java.util.Set;
-import java.util.stream.Collectors;
-import org.sftnative.config.ModelSettings;
+import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.CountDownLatch;
 import java.util.function.Consumer;
 import java.util.function.IntConsumer;
+import java.util.stream.Collectors;
 import org.sftnative.InputException;
+import org.sftnative.config.ModelSettings;
 import org.sftnative.config.ServeSettings;
 import org.sftnative.tensor.TorchErrors;
 import org.sftnative.web.ApiServer;
@@ -42,9 +42,10 @@ final class ServeCommand {
             models.forEach(model -> out.println(model.name() + ": " + model.plan()));
             ApiServer server = new ApiServer(settings, List.copyOf(models), problems);
             OpenModel first = models.getFirst();
-            out.println("serving " + models.stream().map(m -> "'" + m.name() + "'").collect(Collectors.joining(", "))
-                    + " on http://" + shown(settings.host()) + ":" + server.port() + "/v1"
-                    + (first.hasTemplate() ? "" : "; it has no chat template: --chat-template names one"));
+            out.println(
+                    "serving " + models.stream().map(m -> "'" + m.name() + "'").collect(Collectors.joining(", "))
+                            + " on http://" + shown(settings.host()) + ":" + server.port() + "/v1"
+                            + (first.hasTemplate() ? "" : "; it has no chat template: --chat-template names one"));
             stop.await();
             out.println("stopping: requests have " + settings.graceSeconds() + " s to end");
             server.close(settings.graceSeconds());
@@ -65,7 +66,11 @@ final class ServeCommand {
             names.add(Optional.of(
                     parts.length == 2
                             ? parts[0]
-                            : directory.toAbsolutePath().normalize().getFileName().toString()));
+                            : directory
+                                    .toAbsolutePath()
+                                    .normalize()
+                                    .getFileName()
+                                    .toString()));
             adapters.add(List.of(directory));
         }
         Set<String> known = new HashSet<>();

@@ -11,8 +11,10 @@ public record EvalSettings(
         @Setting(doc = "rows to score: files, directories or globs, each a data set of the report", required = true)
         List<Path> evalFile,
 
-        @Setting(doc = "two models, BASE TUNED (which may be an adapter of BASE): what was learnt, what forgotten, row by row;"
-                        + " no --model then")
+        @Setting(
+                doc =
+                        "two models, BASE TUNED (which may be an adapter of BASE): what was learnt, what forgotten, row by row;"
+                                + " no --model then")
         List<Path> compare,
 
         @Setting(doc = "let the model answer the rows, and score the answers against theirs", value = "false")

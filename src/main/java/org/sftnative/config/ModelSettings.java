@@ -21,8 +21,10 @@ public record ModelSettings(
         @Setting(doc = "CPU threads; 0 means one for each core", value = "0")
         int threads,
 
-        @Setting(doc = "PEFT adapter directories over the model; train goes on with one; serve has each beside the model,"
-                        + " as NAME=DIR or by its directory's name")
+        @Setting(
+                doc =
+                        "PEFT adapter directories over the model; train goes on with one; serve has each beside the model,"
+                                + " as NAME=DIR or by its directory's name")
         List<Path> adapter,
 
         @Setting(doc = "keep the frozen matrices of the blocks in NF4, 4.1 bits a weight", value = "false")
