@@ -37,6 +37,7 @@ final class Served implements AutoCloseable {
                 settings.servedModelName(),
                 settings.chatTemplate(),
                 settings.batch(),
+                1,
                 settings.maxQueue(),
                 problems::add);
         server = new ApiServer(settings, List.of(model), problems::add);
