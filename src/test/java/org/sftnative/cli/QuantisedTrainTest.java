@@ -47,7 +47,9 @@ class QuantisedTrainTest {
                 "--num-train-epochs",
                 "2",
                 "--save-steps",
-                "4"));
+                "4",
+                "--save-total-limit",
+                "3"));
         args.addAll(Arrays.asList(more));
         return Program.train(out, rows, args.toArray(String[]::new));
     }
