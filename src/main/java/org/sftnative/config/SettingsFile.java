@@ -131,7 +131,10 @@ public final class SettingsFile {
                 + node.getStartMark().map(mark -> ":" + (mark.getLine() + 1)).orElse("");
     }
 
-    private static String text(Path file) {
+    /// The text of a small file.
+    ///
+    /// @throws InputException if it does not exist, is larger than 1 MiB, or is not UTF-8
+    public static String text(Path file) {
         // a stream, not Files.size: --config /dev/stdin is welcome
         try (InputStream in = Files.newInputStream(file)) {
             byte[] bytes = in.readNBytes(LIMIT_BYTES + 1);
