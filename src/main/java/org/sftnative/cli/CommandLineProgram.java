@@ -30,6 +30,7 @@ import org.sftnative.metrics.Units;
 import org.sftnative.tensor.TorchErrors;
 import org.sftnative.train.DivergedException;
 import org.sftnative.train.RunControl;
+import org.sftnative.tune.study.StorageException;
 import picocli.CommandLine;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.ParseResult;
@@ -96,8 +97,9 @@ public final class CommandLineProgram {
 
     private int execute(CommandLine root, ParseResult result) throws Exception {
         ParseResult command = result.hasSubcommand() ? result.subcommand() : result;
-        if (command.hasMatchedOption("--help")) {
-            out.print(Commands.usage(command.commandSpec().commandLine()));
+        ParseResult innermost = command.hasSubcommand() ? command.subcommand() : command;
+        if (innermost.hasMatchedOption("--help")) {
+            out.print(Commands.usage(innermost.commandSpec().commandLine()));
             return OK;
         }
         if (result.hasMatchedOption("--version") || command.hasMatchedOption("--version")) {
@@ -114,6 +116,9 @@ public final class CommandLineProgram {
             }
             case "eval" -> eval(bind(EVAL, command));
             case "data" -> data(command);
+            case "tune" -> {
+                return new TuneCommand(out, terminal, halt).run(command);
+            }
             case "generate" -> {
                 work.generate(bind(GENERATE, command), text -> {
                     out.print(text);
@@ -147,7 +152,7 @@ public final class CommandLineProgram {
         }
         RunSettings settings = TRAIN.bind(resolved);
         RunControl requests = new RunControl();
-        Optional<Signals> signals = halt.map(end -> new Signals(requests, end));
+        Optional<Signals> signals = halt.map(end -> new Signals(requests::stop, end));
         AtomicBoolean stopped = new AtomicBoolean();
         RunListener end = event -> {
             if (event instanceof RunEvent.Stopped) {
@@ -223,6 +228,8 @@ public final class CommandLineProgram {
         out.append("\n## train\n").append(SettingsPrinter.markdown(TRAIN));
         out.append("\n## eval\n").append(SettingsPrinter.markdown(EVAL));
         out.append("\n## data\n").append(SettingsPrinter.markdown(DATA));
+        out.append("\n## tune\n").append(SettingsPrinter.markdown(TuneCommand.TUNE));
+        out.append("\n## tune show\n").append(SettingsPrinter.markdown(TuneCommand.SHOW));
         out.append("\n## generate\n").append(SettingsPrinter.markdown(GENERATE));
         out.append("\n## init\n").append(SettingsPrinter.markdown(INIT));
         return out.toString();
@@ -237,7 +244,8 @@ public final class CommandLineProgram {
             return BAD_INPUT;
         }
         Optional<String> known =
-                error instanceof DivergedException ? Optional.of(error.getMessage()) : TorchErrors.explain(error);
+                error instanceof DivergedException || error instanceof StorageException
+                        ? Optional.of(error.getMessage()) : TorchErrors.explain(error);
         if (known.isPresent()) {
             err.println("error: " + known.get());
             return FAILED;

@@ -82,6 +82,17 @@ final class Commands {
                 "sft-native init --config small.yaml --tokenizer models/base --output-dir models/small",
                 List.of(),
                 CommandLineProgram.INIT);
+        add(
+                root,
+                "tune",
+                "Search for the best settings: many runs, weak ones stopped early.",
+                "sft-native tune --config run.yaml --space space.yaml --num-samples 20 --output-dir study",
+                TuneCommand.options(),
+                TuneCommand.TUNE);
+        CommandSpec show = command(
+                "show", "What a study has found: the best, what is important, all trials.", "sft-native tune show study");
+        TuneCommand.describeShow(show);
+        root.subcommands().get("tune").getCommandSpec().addSubcommand("show", show);
         CommandSpec info = command(
                 "info", "Shape, parameter count and training memory of a model.", "sft-native info models/base");
         info.addPositional(PositionalParamSpec.builder()

@@ -45,23 +45,28 @@ public record StudyDefinition(
 
     /// Refuses to go on with a study as another one.
     ///
+    /// @param runNow what `run` would be now, and so on
     /// @throws InputException naming each difference with both values
-    void mustEqual(StudyDefinition now) {
+    void mustEqual(
+            SortedMap<String, List<String>> runNow,
+            String meaningNow,
+            SortedMap<String, String> spaceNow,
+            SortedMap<String, String> searchNow) {
         List<String> different = new ArrayList<>();
-        compare("", new TreeMap<String, Object>(search), new TreeMap<String, Object>(now.search), different);
-        if (!spaceMeaning.equals(now.spaceMeaning)) {
-            compare(" in the space", new TreeMap<String, Object>(space), new TreeMap<String, Object>(now.space), different);
+        compare("", new TreeMap<String, Object>(search), new TreeMap<String, Object>(searchNow), different);
+        if (!spaceMeaning.equals(meaningNow)) {
+            compare(" in the space", new TreeMap<String, Object>(space), new TreeMap<String, Object>(spaceNow), different);
         }
-        compare(" of every trial", shared(this), shared(now), different);
+        compare(" of every trial", shared(run), shared(runNow), different);
         if (!different.isEmpty()) {
             throw new InputException("the study in " + output + " is another one:\n" + String.join("\n", different)
                     + "\n  go on with what it began with, or choose another --output-dir");
         }
     }
 
-    private static Map<String, Object> shared(StudyDefinition d) {
+    private static Map<String, Object> shared(SortedMap<String, List<String>> run) {
         Map<String, Object> values = new LinkedHashMap<>();
-        d.run.forEach((name, texts) -> values.put(name, texts.size() == 1 ? texts.getFirst() : texts));
+        run.forEach((name, texts) -> values.put(name, texts.size() == 1 ? texts.getFirst() : texts));
         return values;
     }
 

@@ -9,6 +9,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Supplier;
+import java.util.function.UnaryOperator;
 import java.util.stream.Collectors;
 import org.sftnative.InputException;
 import org.sftnative.tune.Decision;
@@ -23,7 +24,7 @@ import tools.jackson.databind.json.JsonMapper;
 /// after the other: a decision sees every entry before it, and none is made twice. Trials are held under leases that
 /// end by the database's clock; a write of a lease that another has followed is refused. Every method may be called
 /// again after a [StorageException]: what was done already is not done twice.
-final class StudyStore implements AutoCloseable {
+public final class StudyStore implements AutoCloseable {
     /// Statements that lead from one version of the schema to the next. Only ever add to this list.
     static final List<List<String>> MIGRATIONS = List.of(List.of(
             "CREATE TABLE study (name TEXT PRIMARY KEY, definition TEXT NOT NULL, trials INTEGER NOT NULL,"
@@ -49,6 +50,7 @@ final class StudyStore implements AutoCloseable {
     private final Searcher searcher;
     private final Supplier<Scheduler> schedulers;
     private final long leaseMs;
+    private final UnaryOperator<Map<String, Object>> canonical;
     private StudyLog log;
 
     /// A measurement that a worker found.
@@ -66,7 +68,15 @@ final class StudyStore implements AutoCloseable {
 
     /// @param schedulers makes one that was told nothing
     /// @param leaseMs how long a trial is a worker's without a sign of life
-    StudyStore(Database db, String study, Searcher searcher, Supplier<Scheduler> schedulers, long leaseMs) {
+    /// @param canonical gives settings that were stored the classes that the searcher gave them
+    StudyStore(
+            Database db,
+            String study,
+            Searcher searcher,
+            Supplier<Scheduler> schedulers,
+            long leaseMs,
+            UnaryOperator<Map<String, Object>> canonical) {
+        this.canonical = canonical;
         this.db = db;
         this.study = study;
         this.searcher = searcher;
@@ -298,7 +308,7 @@ final class StudyStore implements AutoCloseable {
     /// A study at one moment.
     ///
     /// @param trials how many it is to have
-    record Snapshot(int trials, List<TrialRow> rows) {}
+    public record Snapshot(int trials, List<TrialRow> rows) {}
 
     @Override
     public void close() {
@@ -429,7 +439,7 @@ final class StudyStore implements AutoCloseable {
                 study);
     }
 
-    private static Map<String, Object> values(String json) {
-        return JSON.readValue(json, VALUES);
+    private Map<String, Object> values(String json) {
+        return canonical.apply(JSON.readValue(json, VALUES));
     }
 }

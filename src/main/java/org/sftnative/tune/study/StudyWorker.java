@@ -18,7 +18,7 @@ import org.sftnative.tune.TrialState;
 /// Works on a study: takes trials while it has places, starts their processes, brings what they measure to the log, and
 /// does what the scheduler says. One thread; a storage that does not answer holds up decisions, not the trials, until
 /// their leases are about to end: then they are killed, because others may take them.
-final class StudyWorker {
+public final class StudyWorker {
     private static final long MILLI = 1_000_000L;
     private static final long POLL_MS = 50;
     private static final long LOOK_MS = 1000;
@@ -61,7 +61,7 @@ final class StudyWorker {
             boolean keepAll) {}
 
     /// Hears what happens; quick, on the worker's thread.
-    interface Watcher {
+    public interface Watcher {
         void said(String line);
 
         /// The study as it stands, about once a second and at the end.
@@ -236,7 +236,7 @@ final class StudyWorker {
                                 : ""));
             }
             timed(() -> store.finish(lease, TrialState.COMPLETED, ""));
-        } else if (r.process().stopping() || stopAsked) {
+        } else if (r.process().stopping() || stoppedWithUs(status)) {
             timed(() -> {
                 store.release(lease); // of a trial that the scheduler stopped nothing is left to give back
                 return true;
@@ -249,6 +249,19 @@ final class StudyWorker {
             boolean again = timed(() -> store.crashed(lease, why));
             watcher.said(TrialRow.name(lease.trial()) + (again ? " crashed and is tried again: " : " has failed: ") + why);
         }
+    }
+
+    /// Ctrl-C reaches the processes of a terminal in no order: a trial may have ended by it before we hear of it.
+    private boolean stoppedWithUs(int status) {
+        for (int i = 0; i < 10 && !stopAsked && (status == 128 + 2 || status == 128 + 15); i++) {
+            try {
+                Thread.sleep(POLL_MS);
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+                return true;
+            }
+        }
+        return stopAsked;
     }
 
     private void beat() {
@@ -314,7 +327,7 @@ final class StudyWorker {
     /// Writes `best.yaml`, and removes the weights of trials that are over and not the best.
     private void tidy() {
         StudyStore.Snapshot study = timed(store::snapshot);
-        Optional<TrialRow> best = StudyResults.best(study.rows(), files.definition());
+        Optional<TrialRow> best = new StudyResults(files.definition(), study.trials(), study.rows()).best();
         best.ifPresent(files::writeBest);
         if (!options.keepAll()) {
             study.rows().stream()

@@ -14,7 +14,7 @@ import java.util.stream.Collectors;
 /// A trial's run in a process of its own. It is asked to stop by the run's stop file, then by SIGTERM, then killed. Its
 /// standard input is a pipe that this process holds: when this process dies, however, the run sees its end and ends
 /// too, so that no orphan trains on beside the process that takes its trial over.
-final class TrialProcess {
+public final class TrialProcess {
     /// Set for the process: its standard input is held, and the end of it is an order to end.
     static final String ENDS_WITH_INPUT = "SFT_ENDS_WITH_INPUT";
 
@@ -28,7 +28,7 @@ final class TrialProcess {
     private boolean stopping;
 
     /// How trials are started.
-    interface Launcher {
+    public interface Launcher {
         /// @param settings the trial's settings file
         List<String> command(Path settings);
     }
