@@ -243,9 +243,9 @@ public final class CommandLineProgram {
             err.println("error: " + error.getMessage());
             return BAD_INPUT;
         }
-        Optional<String> known =
-                error instanceof DivergedException || error instanceof StorageException
-                        ? Optional.of(error.getMessage()) : TorchErrors.explain(error);
+        Optional<String> known = error instanceof DivergedException || error instanceof StorageException
+                ? Optional.of(error.getMessage())
+                : TorchErrors.explain(error);
         if (known.isPresent()) {
             err.println("error: " + known.get());
             return FAILED;

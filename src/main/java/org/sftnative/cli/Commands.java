@@ -90,7 +90,9 @@ final class Commands {
                 TuneCommand.options(),
                 TuneCommand.TUNE);
         CommandSpec show = command(
-                "show", "What a study has found: the best, what is important, all trials.", "sft-native tune show study");
+                "show",
+                "What a study has found: the best, what is important, all trials.",
+                "sft-native tune show study");
         TuneCommand.describeShow(show);
         root.subcommands().get("tune").getCommandSpec().addSubcommand("show", show);
         CommandSpec info = command(

@@ -94,8 +94,9 @@ final class LiveTable implements StudyWorker.Watcher {
         for (int i = results.rows().size() - 1; i >= 0 && shown.size() < ROWS; i--) {
             shown.add(results.rows().get(i).number());
         }
-        List<TrialRow> rows =
-                results.rows().stream().filter(row -> shown.contains(row.number())).toList();
+        List<TrialRow> rows = results.rows().stream()
+                .filter(row -> shown.contains(row.number()))
+                .toList();
         List<String> lines = new ArrayList<>(StudyText.table(results, rows, width));
         int hidden = results.rows().size() - rows.size();
         lines.add(results.summary() + (hidden > 0 ? " (" + hidden + " not shown)" : ""));
@@ -117,8 +118,9 @@ final class LiveTable implements StudyWorker.Watcher {
         erase();
         out.print(StudyText.show(results, model.map(Path::toString)));
         Path page = page(results);
-        results.best().ifPresent(_ ->
-                out.println("\ntrain the best settings: sft-native train --config " + study.output().resolve("best.yaml")));
+        results.best()
+                .ifPresent(_ -> out.println("\ntrain the best settings: sft-native train --config "
+                        + study.output().resolve("best.yaml")));
         out.println("the study's page is " + page);
     }
 }

@@ -3,7 +3,8 @@ package org.sftnative.cli;
 import java.util.function.IntConsumer;
 import sun.misc.Signal;
 
-/// SIGTERM and SIGINT of a run, or of a study: the first asks it to finish its step, save and end; the second ends the process at
+/// SIGTERM and SIGINT of a run, or of a study: the first asks it to finish its step, save and end; the second ends the
+/// process at
 /// once.
 final class Signals {
     private volatile int received;

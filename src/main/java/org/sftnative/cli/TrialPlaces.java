@@ -40,9 +40,8 @@ record TrialPlaces(Slots slots, int threads, String why) {
             return auto(settings, study, cores);
         }
         List<String> gpus = settings.gpusPerTrial() > 0 ? gpus() : List.of();
-        int wanted = settings.concurrent() > 0
-                ? settings.concurrent()
-                : settings.gpusPerTrial() > 0 ? Integer.MAX_VALUE : 1;
+        int wanted =
+                settings.concurrent() > 0 ? settings.concurrent() : settings.gpusPerTrial() > 0 ? Integer.MAX_VALUE : 1;
         Slots slots = Slots.of(wanted, gpus, settings.gpusPerTrial());
         return places(settings, study, slots, cores, "as told");
     }
@@ -75,16 +74,17 @@ record TrialPlaces(Slots slots, int threads, String why) {
                 : study.sets("threads") ? 0 : Math.max(1, cores / slots.size());
         String each = threads == 0 ? "" : ", " + threads + (threads == 1 ? " thread" : " threads") + " each";
         return new TrialPlaces(
-                slots, threads, slots.size() + (slots.size() == 1 ? " trial" : " trials") + " at a time" + each + " ("
-                        + why + ")");
+                slots,
+                threads,
+                slots.size() + (slots.size() == 1 ? " trial" : " trials") + " at a time" + each + " (" + why + ")");
     }
 
     /// The memory plan of a trial on the CPU, as `info` prints it, and the copy that checkpoints are written from.
     private static long bytes(RunSettings run) {
         try (ModelDirectory directory = ModelDirectory.open(run.model().modelNameOrPath())) {
             int tokens = run.training().microBatchTokens() > 0 ? run.training().microBatchTokens() : MICRO_BATCH_TOKENS;
-            MemoryEstimate plan =
-                    MemoryEstimate.of(LlamaConfig.of(directory.config()), tokens).getFirst();
+            MemoryEstimate plan = MemoryEstimate.of(LlamaConfig.of(directory.config()), tokens)
+                    .getFirst();
             boolean saves = run.training().saveStrategy() != IntervalStrategy.NO;
             return plan.fixed() + plan.kept() + (saves ? plan.weights() + plan.optimizer() : 0) + BESIDES;
         }
@@ -93,7 +93,9 @@ record TrialPlaces(Slots slots, int threads, String why) {
     private static long available() {
         try {
             Matcher matcher = AVAILABLE.matcher(Files.readString(Path.of("/proc/meminfo")));
-            return matcher.find() ? Long.parseLong(matcher.group(1)) << 10 : Runtime.getRuntime().maxMemory();
+            return matcher.find()
+                    ? Long.parseLong(matcher.group(1)) << 10
+                    : Runtime.getRuntime().maxMemory();
         } catch (IOException e) {
             return Runtime.getRuntime().maxMemory();
         }

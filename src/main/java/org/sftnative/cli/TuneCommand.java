@@ -123,7 +123,8 @@ final class TuneCommand {
         try {
             Files.writeString(page, text);
         } catch (IOException e) {
-            throw new InputException("cannot write " + page + ": " + e.getMessage() + "\n  --html names a file to write", e);
+            throw new InputException(
+                    "cannot write " + page + ": " + e.getMessage() + "\n  --html names a file to write", e);
         }
     }
 }

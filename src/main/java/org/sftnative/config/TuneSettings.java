@@ -24,7 +24,8 @@ public record TuneSettings(
         @Setting(doc = "min or max: whether lower or higher is better", value = "min")
         TuneMode mode,
 
-        @Setting(doc = "random, grid or tpe", value = "random") TuneSearcher searcher,
+        @Setting(doc = "random, grid or tpe", value = "random")
+        TuneSearcher searcher,
 
         @Setting(doc = "asha, median or none: what stops weak trials early", value = "asha")
         TuneScheduler scheduler,
@@ -107,7 +108,10 @@ public record TuneSettings(
                 "a whole number, or from 0 to below 1");
         Check.that(cpusPerTrial >= 0 && cpusPerTrial <= 1024, "cpus_per_trial", cpusPerTrial, "from 0 to 1024");
         Check.that(
-                Check.nanos("lease", lease) >= 2_000_000_000L, "lease", lease, "2s or more: a worker shows life 4 times");
+                Check.nanos("lease", lease) >= 2_000_000_000L,
+                "lease",
+                lease,
+                "2s or more: a worker shows life 4 times");
         Check.nanos("storage_timeout", storageTimeout);
         Check.nanos("stop_grace", stopGrace);
         if (worker && storage.isEmpty()) {

@@ -8,7 +8,8 @@ import java.util.Map;
 
 /// How much of the trials' differences a setting explains on its own: the part of the variance of the values' ranks
 /// that lies between groups of trials, by its value where it has few, else by quarters; corrected for what as many
-/// groups would explain by chance (Kelley's epsilon squared), so that a setting without effect is near 0. Ranks, because
+/// groups would explain by chance (Kelley's epsilon squared), so that a setting without effect is near 0. Ranks,
+/// because
 /// one run that diverged must not be all that counts. What settings do together only is not seen.
 final class Importance {
     private static final int GROUPS = 4;
@@ -26,8 +27,8 @@ final class Importance {
         if (rows.size() < FEWEST) {
             return List.of();
         }
-        double[] ranks =
-                ranks(rows.stream().mapToDouble(row -> row.value().orElseThrow()).toArray());
+        double[] ranks = ranks(
+                rows.stream().mapToDouble(row -> row.value().orElseThrow()).toArray());
         List<Share> shares = new ArrayList<>();
         for (String name : study.names()) {
             shares.add(new Share(name, share(groups(rows, name), ranks)));
@@ -64,8 +65,8 @@ final class Importance {
         if (!numbers || values.stream().distinct().count() <= GROUPS) {
             return values;
         }
-        double[] ranks =
-                ranks(values.stream().mapToDouble(v -> ((Number) v).doubleValue()).toArray());
+        double[] ranks = ranks(
+                values.stream().mapToDouble(v -> ((Number) v).doubleValue()).toArray());
         List<Object> groups = new ArrayList<>();
         for (double rank : ranks) {
             groups.add((int) ((rank - 0.5) * GROUPS / ranks.length));

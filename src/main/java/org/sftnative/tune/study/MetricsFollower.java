@@ -105,12 +105,11 @@ final class MetricsFollower {
         if (!value.isNumber() || !step.isIntegralNumber()) {
             return Optional.empty();
         }
-        double time =
-                switch (attribute) {
-                    case EPOCH -> epoch;
-                    case STEP -> step.asDouble();
-                    case TOKENS -> tokens;
-                };
+        double time = switch (attribute) {
+            case EPOCH -> epoch;
+            case STEP -> step.asDouble();
+            case TOKENS -> tokens;
+        };
         return Optional.of(new Measurement(step.asLong(), time, value.asDouble()));
     }
 }

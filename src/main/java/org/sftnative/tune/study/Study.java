@@ -134,8 +134,7 @@ public final class Study implements AutoCloseable {
     ///
     /// @param stopper gets what asks it to stop
     /// @return whether it is finished
-    public boolean work(
-            TuneSettings settings, Place place, StudyWorker.Watcher watcher, Consumer<Runnable> stopper)
+    public boolean work(TuneSettings settings, Place place, StudyWorker.Watcher watcher, Consumer<Runnable> stopper)
             throws InterruptedException {
         StudyWorker worker = new StudyWorker(
                 store,
@@ -144,7 +143,8 @@ public final class Study implements AutoCloseable {
                 place.slots(),
                 new StudyWorker.Options(
                         definition.search().get("metric"),
-                        TimeAttribute.valueOf(definition.search().get("time_attr").toUpperCase(Locale.ROOT)),
+                        TimeAttribute.valueOf(
+                                definition.search().get("time_attr").toUpperCase(Locale.ROOT)),
                         place.threads(),
                         settings.leaseMs(),
                         settings.storageTimeoutMs(),
@@ -206,8 +206,8 @@ public final class Study implements AutoCloseable {
     }
 
     private static StudyDefinition define(TuneSettings settings, List<SettingValue> run, String space, Path output) {
-        SearchSpace parsed = SearchSpace.parse(
-                space, settings.space().map(Path::toString).orElse("--space"));
+        SearchSpace parsed =
+                SearchSpace.parse(space, settings.space().map(Path::toString).orElse("--space"));
         SettingValue where = new SettingValue("output_dir", List.of(output.toString()), "tune");
         List<SettingValue> base = run.stream().filter(v -> !isOutput(v)).toList();
         parsed.check(base, List.of(where));
@@ -308,13 +308,15 @@ public final class Study implements AutoCloseable {
             if (Files.isDirectory(output) && !settings.resume() && !Files.exists(output.resolve("study.db"))) {
                 try (Stream<Path> entries = Files.list(output)) {
                     if (entries.findAny().isPresent()) {
-                        throw new InputException(output + " is not empty, and has no study\n  choose another --output-dir");
+                        throw new InputException(
+                                output + " is not empty, and has no study\n  choose another --output-dir");
                     }
                 }
             }
             Files.createDirectories(output);
         } catch (IOException e) {
-            throw new InputException(output + " cannot be made: " + e.getMessage() + "\n  choose another --output-dir", e);
+            throw new InputException(
+                    output + " cannot be made: " + e.getMessage() + "\n  choose another --output-dir", e);
         }
     }
 

@@ -55,7 +55,11 @@ public record StudyDefinition(
         List<String> different = new ArrayList<>();
         compare("", new TreeMap<String, Object>(search), new TreeMap<String, Object>(searchNow), different);
         if (!spaceMeaning.equals(meaningNow)) {
-            compare(" in the space", new TreeMap<String, Object>(space), new TreeMap<String, Object>(spaceNow), different);
+            compare(
+                    " in the space",
+                    new TreeMap<String, Object>(space),
+                    new TreeMap<String, Object>(spaceNow),
+                    different);
         }
         compare(" of every trial", shared(run), shared(runNow), different);
         if (!different.isEmpty()) {

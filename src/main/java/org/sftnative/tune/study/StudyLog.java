@@ -70,9 +70,8 @@ final class StudyLog {
 
     void ended(int trial, TrialState state) {
         Collection<TrialRow.Measured> all = of(trial).values();
-        Optional<StudyEvent.Report> last = all.stream()
-                .reduce((_, later) -> later)
-                .map(r -> new StudyEvent.Report(trial, r.time(), r.metric()));
+        Optional<StudyEvent.Report> last =
+                all.stream().reduce((_, later) -> later).map(r -> new StudyEvent.Report(trial, r.time(), r.metric()));
         scheduler.on(new StudyEvent.TrialEnded(trial, state, last));
         read++;
     }

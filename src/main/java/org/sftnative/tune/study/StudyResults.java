@@ -55,15 +55,17 @@ public record StudyResults(StudyDefinition definition, int trials, List<TrialRow
 
     /// Whether every trial has ended.
     public boolean finished() {
-        return rows.size() >= trials && rows.stream().allMatch(row -> row.state().ended());
+        return rows.size() >= trials
+                && rows.stream().allMatch(row -> row.state().ended());
     }
 
     /// `20 trials: 12 stopped, 8 completed`.
     public String summary() {
-        Map<TrialState, Long> counts =
-                rows.stream().collect(Collectors.groupingBy(TrialRow::state, java.util.TreeMap::new, Collectors.counting()));
-        String states =
-                counts.entrySet().stream().map(e -> e.getValue() + " " + e.getKey()).collect(Collectors.joining(", "));
+        Map<TrialState, Long> counts = rows.stream()
+                .collect(Collectors.groupingBy(TrialRow::state, java.util.TreeMap::new, Collectors.counting()));
+        String states = counts.entrySet().stream()
+                .map(e -> e.getValue() + " " + e.getKey())
+                .collect(Collectors.joining(", "));
         return rows.size() + " of " + trials + " trials" + (states.isEmpty() ? "" : ": " + states);
     }
 

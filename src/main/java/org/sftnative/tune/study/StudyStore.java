@@ -88,10 +88,8 @@ public final class StudyStore implements AutoCloseable {
     /// The study's definition; empty if there is no such study.
     static Optional<StudyDefinition> definition(Database db, String study) {
         db.migrate(MIGRATIONS);
-        return db.transaction(_ ->
-                db
-                        .query(row -> row.getString(1), "SELECT definition FROM study WHERE name = ?", study)
-                        .stream()
+        return db.transaction(
+                _ -> db.query(row -> row.getString(1), "SELECT definition FROM study WHERE name = ?", study).stream()
                         .findFirst()
                         .map(StudyDefinition::of));
     }
@@ -388,8 +386,8 @@ public final class StudyStore implements AutoCloseable {
     }
 
     private void add(int number) throws SQLException {
-        Map<String, Object> values = searcher.suggest(
-                number, rows().stream().map(TrialRow::trial).collect(Collectors.toList()));
+        Map<String, Object> values =
+                searcher.suggest(number, rows().stream().map(TrialRow::trial).collect(Collectors.toList()));
         int bracket = log.bracket(number);
         db.update(
                 "INSERT INTO trial VALUES (?, ?, ?, ?, 'WAITING', 0, 0, '', 0, '', " + db.now() + ", NULL)",

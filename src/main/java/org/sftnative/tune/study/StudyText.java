@@ -16,7 +16,8 @@ public final class StudyText {
     public static String show(StudyResults study, Optional<String> model) {
         StringBuilder out = new StringBuilder(study.summary() + "\n\n");
         study.best().ifPresent(best -> {
-            out.append("best: " + best.name() + ", " + study.metric() + " " + number(best.value().orElseThrow()) + "\n");
+            out.append("best: " + best.name() + ", " + study.metric() + " "
+                    + number(best.value().orElseThrow()) + "\n");
             best.values().forEach((name, value) -> out.append("  " + name + ": " + value + "\n"));
             model.ifPresent(path -> out.append("  the model is in " + path + "\n"));
             out.append("\n");
@@ -24,16 +25,17 @@ public final class StudyText {
         List<Importance.Share> importance = study.importance();
         if (!importance.isEmpty()) {
             out.append("importance (part of the trials' differences that a setting explains on its own):\n");
-            int width = importance.stream().mapToInt(s -> s.setting().length()).max().orElse(0);
+            int width = importance.stream()
+                    .mapToInt(s -> s.setting().length())
+                    .max()
+                    .orElse(0);
             importance.forEach(s -> out.append(String.format(
-                    Locale.ROOT,
-                    "  %-" + width + "s  %3.0f%%  %s%n",
-                    s.setting(),
-                    100 * s.share(),
-                    "#".repeat((int) Math.round(20 * s.share())))));
+                    Locale.ROOT, "  %-" + width + "s  %3.0f%%  %s%n", s.setting(), 100 * s.share(), "#".repeat((int)
+                                    Math.round(20 * s.share())))));
             out.append("\n");
         }
-        table(study, study.rows(), Integer.MAX_VALUE).forEach(line -> out.append(line).append('\n'));
+        table(study, study.rows(), Integer.MAX_VALUE)
+                .forEach(line -> out.append(line).append('\n'));
         study.rows().stream()
                 .filter(row -> !row.why().isEmpty())
                 .forEach(row -> out.append("\n" + row.name() + ": " + row.why()));
@@ -53,7 +55,8 @@ public final class StudyText {
         Optional<TrialRow> best = study.best();
         for (TrialRow row : rows) {
             List<String> line = new ArrayList<>();
-            line.add("%04d".formatted(row.number()) + (best.filter(b -> b.number() == row.number()).isPresent() ? "*" : ""));
+            line.add("%04d".formatted(row.number())
+                    + (best.filter(b -> b.number() == row.number()).isPresent() ? "*" : ""));
             names.forEach(name -> line.add(value(row.values().get(name))));
             Optional<TrialRow.Measured> last = row.reports().isEmpty()
                     ? Optional.empty()
@@ -65,11 +68,15 @@ public final class StudyText {
             cells.add(line);
         }
         int[] widths = IntStream.range(0, head.size())
-                .map(c -> cells.stream().mapToInt(line -> line.get(c).length()).max().orElse(0))
+                .map(c -> cells.stream()
+                        .mapToInt(line -> line.get(c).length())
+                        .max()
+                        .orElse(0))
                 .toArray();
         return cells.stream()
                 .map(line -> IntStream.range(0, line.size())
-                        .mapToObj(c -> line.get(c) + " ".repeat(widths[c] - line.get(c).length()))
+                        .mapToObj(c ->
+                                line.get(c) + " ".repeat(widths[c] - line.get(c).length()))
                         .collect(Collectors.joining("  "))
                         .stripTrailing())
                 .map(line -> line.length() > width ? line.substring(0, width - 1) + "…" : line)
@@ -93,7 +100,8 @@ public final class StudyText {
             line.add(last.map(r -> "" + r.metric()).orElse(""));
             line.addAll(List.of("" + row.reports().size(), "" + row.crashes(), "" + row.seconds(), row.why()));
             out.append(line.stream()
-                            .map(cell -> cell.matches("(?s).*[\",\r\n].*") ? "\"" + cell.replace("\"", "\"\"") + "\"" : cell)
+                            .map(cell ->
+                                    cell.matches("(?s).*[\",\r\n].*") ? "\"" + cell.replace("\"", "\"\"") + "\"" : cell)
                             .collect(Collectors.joining(",")))
                     .append("\r\n");
         }

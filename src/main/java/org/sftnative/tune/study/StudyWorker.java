@@ -25,7 +25,6 @@ public final class StudyWorker {
     /// Between two looks of an idle worker for a trial that another has left.
     private static final long IDLE_MS = 300;
 
-
     private final StudyStore store;
     private final TrialFiles files;
     private final TrialProcess.Launcher launcher;
@@ -69,7 +68,11 @@ public final class StudyWorker {
     }
 
     private record Running(
-            Lease lease, TrialProcess process, MetricsFollower follower, String place, List<StudyStore.Found> pending) {}
+            Lease lease,
+            TrialProcess process,
+            MetricsFollower follower,
+            String place,
+            List<StudyStore.Found> pending) {}
 
     StudyWorker(
             StudyStore store,
@@ -139,7 +142,8 @@ public final class StudyWorker {
         }
         // the clock of the lease began before its last answer came: what is left is less than this says
         if (!running.isEmpty() && System.nanoTime() - beatNanos > options.leaseMs() * MILLI * 8 / 10) {
-            watcher.said("the storage does not answer: " + running.size() + " trials are given up, others may take them");
+            watcher.said(
+                    "the storage does not answer: " + running.size() + " trials are given up, others may take them");
             running.values().forEach(r -> {
                 r.process().kill();
                 slots.give(r.place());
@@ -225,11 +229,13 @@ public final class StudyWorker {
         Lease lease = r.lease();
         int status = r.process().status();
         if (status == 0) {
-            boolean reported = timed(store::snapshot).rows().get(lease.trial()).reports().size() > 0;
+            boolean reported =
+                    timed(store::snapshot).rows().get(lease.trial()).reports().size() > 0;
             if (!reported) {
                 timed(() -> store.finish(lease, TrialState.FAILED, "never reported " + options.metric()));
                 throw new InputException(TrialRow.name(lease.trial()) + " has ended and never reported '"
-                        + options.metric() + "'\n  it reported " + String.join(", ", r.follower().names())
+                        + options.metric() + "'\n  it reported "
+                        + String.join(", ", r.follower().names())
                         + ": choose --metric among them, in another --output-dir"
                         + (options.metric().startsWith("eval_")
                                 ? "\n  evaluations need rows: eval_file or eval_fraction"
@@ -247,7 +253,8 @@ public final class StudyWorker {
         } else {
             String why = r.process().why();
             boolean again = timed(() -> store.crashed(lease, why));
-            watcher.said(TrialRow.name(lease.trial()) + (again ? " crashed and is tried again: " : " has failed: ") + why);
+            watcher.said(
+                    TrialRow.name(lease.trial()) + (again ? " crashed and is tried again: " : " has failed: ") + why);
         }
     }
 
@@ -273,8 +280,8 @@ public final class StudyWorker {
         if (now - beatNanos < options.leaseMs() * MILLI / 4) {
             return;
         }
-        Set<Lease> lost = timed(
-                () -> store.heartbeat(running.values().stream().map(Running::lease).toList()));
+        Set<Lease> lost = timed(() ->
+                store.heartbeat(running.values().stream().map(Running::lease).toList()));
         beatNanos = now;
         List.copyOf(running.values()).stream()
                 .filter(r -> lost.contains(r.lease()))

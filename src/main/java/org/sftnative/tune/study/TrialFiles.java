@@ -82,8 +82,8 @@ record TrialFiles(Path output, StudyDefinition definition) {
     /// Where the trained model of a trial is: its directory if it came to its end, else its newest checkpoint.
     Optional<Path> model(int trial) {
         Path whole = directory(trial);
-        boolean saved = entries(whole).stream()
-                .anyMatch(p -> p.getFileName().toString().endsWith(".safetensors"));
+        boolean saved =
+                entries(whole).stream().anyMatch(p -> p.getFileName().toString().endsWith(".safetensors"));
         return saved ? Optional.of(whole) : checkpoint(trial);
     }
 
@@ -93,7 +93,8 @@ record TrialFiles(Path output, StudyDefinition definition) {
         String why = "# " + best.name() + " of the study in " + output + ": "
                 + definition.search().get("metric") + " " + best.value().orElse(Double.NaN) + "\n";
         ResolvedSettings settings = settings(
-                best.values(), List.of(given("output_dir", output.resolve("best").toString())));
+                best.values(),
+                List.of(given("output_dir", output.resolve("best").toString())));
         AtomicFiles.writeText(file, why + SettingsPrinter.yaml(TRAIN, settings));
         return file;
     }

@@ -123,14 +123,16 @@ public final class TrialProcess {
             byte[] tail = new byte[(int) Math.min(4096, file.length())];
             file.seek(file.length() - tail.length);
             file.readFully(tail);
-            List<String> lines = new String(tail, StandardCharsets.UTF_8).lines().toList();
+            List<String> lines =
+                    new String(tail, StandardCharsets.UTF_8).lines().toList();
             int error = lines.size() - 1;
             while (error > 0 && !lines.get(error).startsWith("error: ")) {
                 error--;
             }
-            List<String> last = lines.isEmpty() || !lines.get(Math.max(error, 0)).startsWith("error: ")
-                    ? lines.subList(Math.max(0, lines.size() - 1), lines.size())
-                    : lines.subList(error, Math.min(lines.size(), error + 4));
+            List<String> last =
+                    lines.isEmpty() || !lines.get(Math.max(error, 0)).startsWith("error: ")
+                            ? lines.subList(Math.max(0, lines.size() - 1), lines.size())
+                            : lines.subList(error, Math.min(lines.size(), error + 4));
             return last.stream().map(String::strip).collect(Collectors.joining(" / "));
         } catch (IOException e) {
             return "";

@@ -37,7 +37,8 @@ final class Workers {
     /// The boot and the space of process numbers: equal only where process numbers mean the same.
     private static String machine() {
         try {
-            String boot = Files.readString(Path.of("/proc/sys/kernel/random/boot_id")).strip();
+            String boot =
+                    Files.readString(Path.of("/proc/sys/kernel/random/boot_id")).strip();
             String space = Files.readSymbolicLink(Path.of("/proc/self/ns/pid")).toString();
             return boot + "/" + space.replaceAll("\\D", "");
         } catch (IOException e) {
