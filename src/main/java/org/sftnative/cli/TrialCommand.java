@@ -5,7 +5,6 @@ import java.lang.management.ManagementFactory;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
 
 /// The command line of a trial: this program as it was started, by the same Java with the same flags and class path or
 /// jar, as `train --config`.
@@ -19,7 +18,7 @@ final class TrialCommand {
                 .filter(flag -> !flag.matches("-agentlib:jdwp.*|-Xrunjdwp.*")) // one debugger's port serves one JVM
                 .forEach(command::add);
         String classPath = System.getProperty("java.class.path");
-        if (classPath.toLowerCase(Locale.ROOT).endsWith(".jar") && !classPath.contains(File.pathSeparator)) {
+        if (System.getProperty("sun.java.command", "").startsWith(classPath)) { // java -jar
             // its manifest gives access to native code
             command.addAll(List.of("-jar", Path.of(classPath).toAbsolutePath().toString()));
         } else {
