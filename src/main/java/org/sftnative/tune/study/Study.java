@@ -27,6 +27,7 @@ import org.sftnative.tune.Scheduler;
 import org.sftnative.tune.SearchSpace;
 import org.sftnative.tune.Searcher;
 import org.sftnative.tune.TimeAttribute;
+import org.sftnative.tune.TpeSearcher;
 
 /// A study, opened: to work on it, or to look at it.
 public final class Study implements AutoCloseable {
@@ -279,7 +280,7 @@ public final class Study implements AutoCloseable {
         return switch (d.search().get("searcher")) {
             case "random" -> new RandomSearcher(space, seed);
             case "grid" -> new GridSearcher(space);
-            default -> throw new InputException("searcher " + d.search().get("searcher") + " is not there yet");
+            default -> new TpeSearcher(space, seed, StudyResults.mode(d));
         };
     }
 
