@@ -35,7 +35,7 @@ class TuneTest {
                 "model: " + Program.BASE.toAbsolutePath() + "\ntrain_file: " + Program.rows(dir, 0, 12)
                         + "\neval_file: " + Program.rows(dir, 12, 16)
                         + "\nmax_steps: 3\nlogging_steps: 1\neval_strategy: steps\n");
-        space = Files.writeString(dir.resolve("space.yaml"), "learning_rate: grid_search([1e-3, 1e-9])\n");
+        space = Files.writeString(dir.resolve("space.yaml"), "learning_rate: grid_search([1e-9, 1e-3])\n");
     }
 
     @Test
@@ -64,7 +64,7 @@ class TuneTest {
         assertEquals(List.of(), weights(study.resolve("trial-0001")));
         // best.yaml as it is
         RunSettings settings = RunSettings.read(study.resolve("best.yaml"));
-        assertEquals(1e-3, settings.training().learningRate());
+        assertEquals(1e-9, settings.training().learningRate());
         Program.run("train", "--config", study.resolve("best.yaml").toString()).succeeded();
         assertEquals(best, Program.values(study.resolve("best"), "eval_loss").getLast(), 1e-12);
 
@@ -74,20 +74,20 @@ class TuneTest {
         assertEquals(3, csv.lines().count(), csv);
         assertTrue(
                 csv.startsWith(
-                        "trial,state,learning_rate,epoch,eval_loss,reports,crashes,seconds,why\r\n0,completed,0.001,"),
+                        "trial,state,learning_rate,epoch,eval_loss,reports,crashes,seconds,why\r\n0,completed,1.0E-9,"),
                 csv);
         String page = Files.readString(study.resolve("study.html"));
         assertFalse(page.contains("<script src") || page.contains("<link"), "the page asks for other files");
         assertTrue(page.length() > 1_000_000 && page.contains("\"best\":0"));
 
         // the study goes on only as the same one
-        Files.writeString(space, "learning_rate: grid_search([1e-3, 1e-8])\n");
+        Files.writeString(space, "learning_rate: grid_search([1e-9, 1e-2])\n");
         Outcome changed = Program.run(args("--resume"));
         assertEquals(2, changed.status());
         assertTrue(
                 changed.err()
                         .contains(
-                                "learning_rate in the space was grid_search([1e-3, 1e-9]), is grid_search([1e-3, 1e-8])"),
+                                "learning_rate in the space was grid_search([1e-9, 1e-3]), is grid_search([1e-9, 1e-2])"),
                 changed.err());
         assertTrue(Program.run(args()).err().contains("there is a study 'study'"));
     }
@@ -116,8 +116,10 @@ class TuneTest {
         assertTrue(Program.run("tune", "--output-dir", "x").err().startsWith("error: --config is missing"));
         assertTrue(Program.run("tune", "--worker").err().contains("--storage"));
         assertTrue(Program.run("tune", "show", dir.toString()).err().contains("has no study.db"));
+        Files.writeString(config, "model: m\ntrain_file: rows\neval_fraction: 0.1\n");
         String storage = Program.run(args("--storage", "jdbc:mysql://host/db")).err();
         assertTrue(storage.contains("storage 'jdbc:mysql://host/db' is not one that this program knows"), storage);
+        assertFalse(Files.exists(study));
         assertTrue(
                 Program.run("tune", "--example").succeeded().out().contains("learning_rate: loguniform(1e-5, 1e-3)"));
     }

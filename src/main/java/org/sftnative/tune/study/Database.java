@@ -5,6 +5,7 @@ import java.sql.DriverManager;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
+import java.sql.Statement;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -62,8 +63,15 @@ final class Database implements AutoCloseable {
     <T> T transaction(Body<T> body) {
         try {
             Connection now = connected();
+            if (isSqlite()) { // the driver's own transactions begin anew at each commit, and hold the lock for ever
+                execute(now, "BEGIN IMMEDIATE");
+            }
             T result = body.run(this);
-            now.commit();
+            if (isSqlite()) {
+                execute(now, "COMMIT");
+            } else {
+                now.commit();
+            }
             return result;
         } catch (SQLException e) {
             close(); // whatever state it is in, a new one is in none
@@ -162,7 +170,6 @@ final class Database implements AutoCloseable {
             // a killed process loses nothing; after a power failure the last moments are done again
             properties.setProperty("synchronous", "NORMAL");
             properties.setProperty("busy_timeout", "" + 1000 * timeoutSeconds);
-            properties.setProperty("transaction_mode", "IMMEDIATE");
         } else {
             properties.setProperty("connectTimeout", "" + timeoutSeconds);
             properties.setProperty("socketTimeout", "" + timeoutSeconds);
@@ -173,9 +180,15 @@ final class Database implements AutoCloseable {
             properties.setProperty("options", "-c idle_in_transaction_session_timeout=5000");
         }
         Connection made = DriverManager.getConnection(url, properties);
-        made.setAutoCommit(false);
+        made.setAutoCommit(isSqlite());
         connection = Optional.of(made);
         return made;
+    }
+
+    private static void execute(Connection connection, String sql) throws SQLException {
+        try (Statement statement = connection.createStatement()) {
+            statement.execute(sql);
+        }
     }
 
     private PreparedStatement prepared(String sql, Object... arguments) throws SQLException {

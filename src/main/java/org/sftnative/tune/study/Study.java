@@ -66,8 +66,8 @@ public final class Study implements AutoCloseable {
         Optional<StudyDefinition> given = run.isPresent() && space.isPresent()
                 ? Optional.of(define(settings, run.get(), space.get(), output))
                 : Optional.empty();
-        prepare(output, settings);
         Database db = new Database(settings.storage().orElse(sqlite(output)), timeoutSeconds(settings.leaseMs()));
+        prepare(output, settings);
         Optional<StudyDefinition> there = patiently(settings, () -> StudyStore.definition(db, name));
         if (there.isPresent() && !settings.resume()) {
             throw new InputException("there is a study '" + name + "' in " + db.shown()

@@ -35,11 +35,13 @@ class StudyWorkerTest {
             String trial = settings.getParent().getFileName().toString();
             started.add(trial);
             boolean crashes = trial.equals("trial-0001")
-                    || trial.equals("trial-0002") && !started.subList(0, started.size() - 1).contains(trial);
+                    || trial.equals("trial-0002")
+                            && !started.subList(0, started.size() - 1).contains(trial);
             return crashes ? CRASH : FakeTrials.command(settings);
         };
         FakeTrials.Said said = new FakeTrials.Said();
-        try (Study study = FakeTrials.begin(dir.resolve("out"), FakeTrials.SPACE, Map.of("num_samples", "4", "scheduler", "none"))) {
+        try (Study study = FakeTrials.begin(
+                dir.resolve("out"), FakeTrials.SPACE, Map.of("num_samples", "4", "scheduler", "none"))) {
             assertTrue(study.work(
                     FakeTrials.settings(dir.resolve("out"), Map.of()),
                     new Study.Place(Slots.of(1), 0, launcher),
@@ -53,7 +55,8 @@ class StudyWorkerTest {
             assertEquals(2, failed.crashes());
             assertEquals(1, results.rows().get(2).crashes());
             assertEquals(2, started.stream().filter("trial-0001"::equals).count());
-            assertTrue(said.lines.getFirst().startsWith("trial-0001 crashed and is tried again: "), said.lines::toString);
+            assertTrue(
+                    said.lines.getFirst().startsWith("trial-0001 crashed and is tried again: "), said.lines::toString);
             // the best model is kept, the others' are not
             int best = results.best().orElseThrow().number();
             for (int trial = 0; trial < 4; trial++) {
@@ -82,12 +85,15 @@ class StudyWorkerTest {
             TrialRow row = study.results().rows().getFirst();
             assertEquals(TrialState.WAITING, row.state());
             assertEquals(0, row.crashes());
-            assertTrue(row.reports().size() >= 2 && row.reports().size() < 30, "" + row.reports().size());
+            assertTrue(
+                    row.reports().size() >= 2 && row.reports().size() < 30,
+                    "" + row.reports().size());
         }
         try (Study study = FakeTrials.begin(out, space, more)) {
             assertTrue(FakeTrials.work(study, out, 1, more, new FakeTrials.Said()));
             assertEquals(30, study.results().rows().getFirst().reports().size());
-            assertTrue(Files.readString(out.resolve("trial-0000/settings.yaml")).contains("resume_from_checkpoint: latest"));
+            assertTrue(Files.readString(out.resolve("trial-0000/settings.yaml"))
+                    .contains("resume_from_checkpoint: latest"));
         }
     }
 
