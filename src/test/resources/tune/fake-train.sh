@@ -6,6 +6,7 @@ settings=$1
 value() { sed -n "s/^$1: \"\{0,1\}\([^ \"]*\).*/\1/p" "$settings"; }
 out=$(value output_dir)
 exec 3<&0
+# all of it is this one shell: no part of it outlives the end of its input
 (
     read -r _ <&3
     kill -9 $$
@@ -25,16 +26,15 @@ epochs=$(value num_train_epochs)
 awk -v lr="$(value learning_rate)" -v n="${epochs%.*}" 'BEGIN {
     for (k = 1; k <= n; k++)
         printf "%d {\"step\":%d,\"epoch\":%d.0,\"eval_loss\":%.12f}\n", k, k, k, (log(lr) + 9) ^ 2 + 1 / k
-}' | {
-    while read -r step line; do
-        [ "$step" -le "$start" ] && continue
-        if [ -e "$out/stop" ]; then
-            rm "$out/stop"
-            exit 3
-        fi
-        [ "${FAKE_SECONDS:-0}" = 0 ] || sleep "$FAKE_SECONDS"
-        printf '%s\n' "$line" >>"$out/metrics.jsonl"
-        mkdir -p "$out/checkpoint-$step"
-    done
-    : >"$out/model.safetensors"
-}
+}' >"$out/lines"
+while read -r step line; do
+    [ "$step" -le "$start" ] && continue
+    if [ -e "$out/stop" ]; then
+        rm "$out/stop"
+        exit 3
+    fi
+    [ "${FAKE_SECONDS:-0}" = 0 ] || sleep "$FAKE_SECONDS"
+    printf '%s\n' "$line" >>"$out/metrics.jsonl"
+    mkdir -p "$out/checkpoint-$step"
+done <"$out/lines"
+: >"$out/model.safetensors"

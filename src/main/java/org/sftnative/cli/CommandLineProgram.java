@@ -11,12 +11,15 @@ import java.util.Optional;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.IntConsumer;
 import org.sftnative.InputException;
+import org.sftnative.config.ChatSettings;
 import org.sftnative.config.EvalSettings;
 import org.sftnative.config.GenerateSettings;
 import org.sftnative.config.InitSettings;
+import org.sftnative.config.MergeSettings;
 import org.sftnative.config.ReportSettings;
 import org.sftnative.config.ResolvedSettings;
 import org.sftnative.config.RunSettings;
+import org.sftnative.config.ServeSettings;
 import org.sftnative.config.SettingValue;
 import org.sftnative.config.SettingsFile;
 import org.sftnative.config.SettingsPrinter;
@@ -26,10 +29,9 @@ import org.sftnative.metrics.ConsoleProgress;
 import org.sftnative.metrics.MetricsFile;
 import org.sftnative.metrics.RunEvent;
 import org.sftnative.metrics.RunListener;
-import org.sftnative.metrics.Units;
 import org.sftnative.tensor.TorchErrors;
-import org.sftnative.train.DivergedException;
 import org.sftnative.train.RunControl;
+import org.sftnative.train.RunLostException;
 import org.sftnative.tune.study.StorageException;
 import picocli.CommandLine;
 import picocli.CommandLine.ParameterException;
@@ -52,7 +54,10 @@ public final class CommandLineProgram {
     static final SettingsSchema<EvalSettings> EVAL = SettingsSchema.of(EvalSettings.class);
     static final SettingsSchema<ReportSettings> DATA = SettingsSchema.of(ReportSettings.class);
     static final SettingsSchema<GenerateSettings> GENERATE = SettingsSchema.of(GenerateSettings.class);
+    static final SettingsSchema<ChatSettings> CHAT = SettingsSchema.of(ChatSettings.class);
+    static final SettingsSchema<ServeSettings> SERVE = SettingsSchema.of(ServeSettings.class);
     static final SettingsSchema<InitSettings> INIT = SettingsSchema.of(InitSettings.class);
+    static final SettingsSchema<MergeSettings> MERGE = SettingsSchema.of(MergeSettings.class);
 
     private final Work work;
     private final PrintStream out;
@@ -114,7 +119,7 @@ public final class CommandLineProgram {
             case "train" -> {
                 return train(command);
             }
-            case "eval" -> eval(bind(EVAL, command));
+            case "eval" -> eval(command);
             case "data" -> data(command);
             case "tune" -> {
                 return new TuneCommand(out, terminal, halt).run(command);
@@ -126,6 +131,11 @@ public final class CommandLineProgram {
                 });
                 out.println();
             }
+            case "merge" -> out.println(work.merge(bind(MERGE, command)));
+            case "chat" -> ChatCommand.run(bind(CHAT, command), System.in, out, err, terminal);
+            case "serve" -> {
+                return new ServeCommand(out, err, halt).run(bind(SERVE, command));
+            }
             case "init" -> out.println(work.init(bind(INIT, command)));
             case "info" ->
                 out.println(work.info(Path.of(Arguments.value(command.matchedPositionalValue(0, ""))))
@@ -133,6 +143,9 @@ public final class CommandLineProgram {
             case "checkpoints" ->
                 work.checkpoints(Path.of(Arguments.value(command.matchedPositionalValue(0, ""))))
                         .forEach(out::println);
+            case "doctor" -> {
+                return new Doctor(out::println).examine() ? OK : FAILED;
+            }
             case "docs" -> out.print(docs());
             default -> throw new IllegalStateException(command.commandSpec().name());
         }
@@ -168,15 +181,16 @@ public final class CommandLineProgram {
         return stopped.get() ? signals.map(s -> s.status(STOPPED)).orElse(STOPPED) : OK;
     }
 
-    private void eval(EvalSettings settings) throws Exception {
-        Work.Score score = work.eval(settings);
-        out.printf(
-                "loss %.6f  perplexity %.4f  %d label tokens  %d rows  %s%n",
-                score.loss(),
-                Math.exp(score.loss()),
-                score.labelTokens(),
-                score.rows(),
-                Units.duration(score.seconds()));
+    private void eval(ParseResult command) throws Exception {
+        List<SettingValue> given = new ArrayList<>(SettingsOptions.given(EVAL, command));
+        Optional<SettingValue> pair =
+                given.stream().filter(v -> v.name().equals("compare")).findFirst();
+        if (pair.isPresent() && given.stream().anyMatch(v -> v.name().equals("model_name_or_path"))) {
+            throw new InputException("--compare names both models\n  leave --model out");
+        }
+        pair.map(v -> new SettingValue("model", List.of(v.texts().getLast()), v.origin()))
+                .ifPresent(given::add);
+        work.eval(EVAL.bind(EVAL.resolve(given)), out::print);
     }
 
     private void data(ParseResult command) throws Exception {
@@ -231,7 +245,10 @@ public final class CommandLineProgram {
         out.append("\n## tune\n").append(SettingsPrinter.markdown(TuneCommand.TUNE));
         out.append("\n## tune show\n").append(SettingsPrinter.markdown(TuneCommand.SHOW));
         out.append("\n## generate\n").append(SettingsPrinter.markdown(GENERATE));
+        out.append("\n## chat\n").append(SettingsPrinter.markdown(CHAT));
+        out.append("\n## serve\n").append(SettingsPrinter.markdown(SERVE));
         out.append("\n## init\n").append(SettingsPrinter.markdown(INIT));
+        out.append("\n## merge\n").append(SettingsPrinter.markdown(MERGE));
         return out.toString();
     }
 
@@ -243,7 +260,7 @@ public final class CommandLineProgram {
             err.println("error: " + error.getMessage());
             return BAD_INPUT;
         }
-        Optional<String> known = error instanceof DivergedException || error instanceof StorageException
+        Optional<String> known = error instanceof RunLostException || error instanceof StorageException
                 ? Optional.of(error.getMessage())
                 : TorchErrors.explain(error);
         if (known.isPresent()) {

@@ -77,6 +77,20 @@ final class Commands {
                 CommandLineProgram.GENERATE);
         add(
                 root,
+                "chat",
+                "Talk with a model.",
+                "sft-native chat --model out --system \"Answer in one sentence.\"",
+                List.of(),
+                CommandLineProgram.CHAT);
+        add(
+                root,
+                "serve",
+                "Answer OpenAI's HTTP interface: /v1/chat/completions, /v1/completions, /v1/models.",
+                "sft-native serve --model out --port 8000",
+                List.of(),
+                CommandLineProgram.SERVE);
+        add(
+                root,
                 "init",
                 "Make a model with random weights.",
                 "sft-native init --config small.yaml --tokenizer models/base --output-dir models/small",
@@ -95,6 +109,13 @@ final class Commands {
                 "sft-native tune show study");
         TuneCommand.describeShow(show);
         root.subcommands().get("tune").getCommandSpec().addSubcommand("show", show);
+        add(
+                root,
+                "merge",
+                "Fold adapters into their base model.",
+                "sft-native merge --model models/base --adapter out --output-dir merged --dtype bf16",
+                List.of(),
+                CommandLineProgram.MERGE);
         CommandSpec info = command(
                 "info", "Shape, parameter count and training memory of a model.", "sft-native info models/base");
         info.addPositional(PositionalParamSpec.builder()
@@ -117,6 +138,9 @@ final class Commands {
                 .description("output directory of a run")
                 .build());
         root.addSubcommand("checkpoints", checkpoints);
+        root.addSubcommand(
+                "doctor",
+                command("doctor", "Examine this machine: driver, libraries, kernels, rates.", "sft-native doctor"));
         CommandSpec docs = command("docs", "Print docs/SETTINGS.md.", "sft-native docs > docs/SETTINGS.md");
         docs.usageMessage().hidden(true);
         root.addSubcommand("docs", docs);

@@ -3,15 +3,15 @@ package org.sftnative.cli;
 import java.util.function.IntConsumer;
 import sun.misc.Signal;
 
-/// SIGTERM and SIGINT of a run, or of a study: the first asks it to finish its step, save and end; the second ends the
-/// process at
-/// once.
+/// SIGTERM and SIGINT of a run, a study or a server: the first asks it to finish what it does and end; the second ends
+/// the
+/// process at once.
 final class Signals {
     private volatile int received;
 
-    /// From here on, signals ask to stop and no longer kill.
+    /// From here on, signals ask and no longer kill.
     ///
-    /// @param stop asks
+    /// @param stop what the first does
     /// @param halt ends the process with a status, at once
     Signals(Runnable stop, IntConsumer halt) {
         for (String name : new String[] {"TERM", "INT"}) {

@@ -6,6 +6,7 @@ import java.util.function.Consumer;
 import org.sftnative.config.EvalSettings;
 import org.sftnative.config.GenerateSettings;
 import org.sftnative.config.InitSettings;
+import org.sftnative.config.MergeSettings;
 import org.sftnative.config.ReportSettings;
 import org.sftnative.config.RunSettings;
 import org.sftnative.data.DataReport;
@@ -20,8 +21,8 @@ public interface Work {
     /// @param requests asks the run to stop
     void train(RunSettings settings, List<RunListener> listeners, RunControl requests) throws Exception;
 
-    /// Scores rows.
-    Score eval(EvalSettings settings) throws Exception;
+    /// Scores rows; `text` gets the report.
+    void eval(EvalSettings settings, Consumer<String> text) throws Exception;
 
     /// Reads and tokenises rows as a run would, and says what they are.
     DataReport data(ReportSettings settings) throws Exception;
@@ -32,15 +33,12 @@ public interface Work {
     /// Makes a model with random weights; returns what it is in one line.
     String init(InitSettings settings) throws Exception;
 
+    /// Folds adapters into a model; returns what was done in lines.
+    String merge(MergeSettings settings) throws Exception;
+
     /// The checkpoints of a run's output directory, verified: a line each.
     List<String> checkpoints(Path output) throws Exception;
 
     /// What is known of a model directory, without loading its weights: lines of text.
     String info(Path model) throws Exception;
-
-    /// The loss over the label tokens of all rows.
-    ///
-    /// @param loss summed loss / label tokens
-    /// @param seconds wall time of the scoring, loading not counted
-    record Score(double loss, long labelTokens, long rows, double seconds) {}
 }

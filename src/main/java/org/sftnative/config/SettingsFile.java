@@ -62,6 +62,9 @@ public final class SettingsFile {
             throw new InputException(name + " is not valid YAML: nested too deeply", e);
         } catch (YamlEngineException e) {
             throw new InputException(name + " is not valid YAML: " + e.getMessage(), e);
+        } catch (NumberFormatException | IndexOutOfBoundsException e) {
+            // the parser's own, of an escape such as "\\x"
+            throw new InputException(name + " is not valid YAML: an escape in quotes is cut short", e);
         }
         if (documents.size() > 1) {
             throw new InputException(origin(name, documents.get(1)) + " starts a second document\n  keep one");

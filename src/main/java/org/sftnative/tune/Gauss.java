@@ -38,7 +38,7 @@ final class Gauss {
         }
         // erfc(z) = exp(-z^2)/sqrt(pi) / (z + (1/2)/(z + 1/(z + (3/2)/(z + ...)))); Abramowitz and Stegun 7.1.14
         double fraction = z;
-        for (int k = TERMS; k >= 1; k--) {
+        for (int k = 10 + (int) (300 / (z * z)); k >= 1; k--) { // enough for 1e-15 at every z from 2 on
             fraction = z + k / 2.0 / fraction;
         }
         return -z * z - StrictMath.log(2 * SQRT_PI * fraction);
@@ -64,15 +64,23 @@ final class Gauss {
         double target = logSum(logBelow(a), StrictMath.log(q) + logBetween(a, b));
         double from = a;
         double to = b;
-        for (int i = 0; i < 80 && from < to; i++) {
-            double middle = 0.5 * (from + to);
-            if (logBelow(middle) < target) {
-                from = middle;
+        double x = 0.5 * (from + to);
+        for (int i = 0; i < 100; i++) {
+            double log = logBelow(x);
+            if (log < target) {
+                from = x;
             } else {
-                to = middle;
+                to = x;
             }
+            // Newton's step; the middle where it would leave what is left
+            double next = x - (log - target) * StrictMath.exp(log - logDensity(x));
+            next = next > from && next < to ? next : 0.5 * (from + to);
+            if (Math.abs(next - x) <= 1e-13 * Math.max(1, Math.abs(x))) {
+                break;
+            }
+            x = next;
         }
-        return 0.5 * (from + to);
+        return x;
     }
 
     static double logSum(double p, double q) {

@@ -16,6 +16,8 @@ final class Parzen {
     private final double[] weights; // K kernels
     private final double[][] centres; // (D, K); for a choice the index, the prior's is -1
     private final double[][] widths; // (D, K)
+    private final Range[] ranges; // (D), of choices none
+    private final double[][] logInside; // (D, K), log of a normal's part that lies in the range
 
     /// @param points (N, D), oldest first: the newest 25 count whole, older ones less
     Parzen(List<Domain> domains, double[][] points) {
@@ -24,6 +26,8 @@ final class Parzen {
         weights = weights(n);
         centres = new double[domains.size()][];
         widths = new double[domains.size()][];
+        ranges = new Range[domains.size()];
+        logInside = new double[domains.size()][n + 1];
         for (int d = 0; d < domains.size(); d++) {
             int column = d;
             double[] values = Arrays.stream(points).mapToDouble(p -> p[column]).toArray();
@@ -35,6 +39,11 @@ final class Parzen {
                 double[] means = Arrays.stream(values).map(range::inside).toArray();
                 centres[d] = append(means, 0.5 * (range.from + range.to));
                 widths[d] = append(widths(means, range), range.to - range.from);
+                ranges[d] = range;
+                for (int k = 0; k <= n; k++) {
+                    logInside[d][k] = Gauss.logBetween(
+                            (range.from - centres[d][k]) / widths[d][k], (range.to - centres[d][k]) / widths[d][k]);
+                }
             }
         }
     }
@@ -74,7 +83,7 @@ final class Parzen {
                 point[d] = draws.weighted(choiceWeights(choice.values().size(), centres[d][kernel]));
                 continue;
             }
-            Range range = Range.of(domains.get(d));
+            Range range = ranges[d];
             double centre = centres[d][kernel];
             double width = widths[d][kernel];
             double z = Gauss.quantile(draws.uniform(), (range.from - centre) / width, (range.to - centre) / width);
@@ -106,15 +115,14 @@ final class Parzen {
             double[] chances = choiceWeights(choice.values().size(), centre);
             return StrictMath.log(chances[(int) x] / Arrays.stream(chances).sum());
         }
-        Range range = Range.of(domains.get(d));
+        Range range = ranges[d];
         double width = widths[d][k];
-        double whole = Gauss.logBetween((range.from - centre) / width, (range.to - centre) / width);
         if (range.step > 0) {
             double left = range.inside(x - range.step / 2);
             double right = range.inside(x + range.step / 2);
-            return Gauss.logBetween((left - centre) / width, (right - centre) / width) - whole;
+            return Gauss.logBetween((left - centre) / width, (right - centre) / width) - logInside[d][k];
         }
-        return Gauss.logDensity((range.inside(x) - centre) / width) - StrictMath.log(width) - whole;
+        return Gauss.logDensity((range.inside(x) - centre) / width) - StrictMath.log(width) - logInside[d][k];
     }
 
     /// A value's weight in a kernel: the prior's share, and 1 for the kernel's own.

@@ -33,4 +33,13 @@ public record Trial(int number, Map<String, Object> values, TrialState state, Li
     Optional<Report> oldest() {
         return reports.stream().max(Comparator.comparingDouble(Report::time));
     }
+
+    /// The best trial, if any has a metric; of equal ones the first. Failed trials never are.
+    public static Optional<Trial> best(List<Trial> trials, Mode mode) {
+        return trials.stream()
+                .filter(trial -> trial.value().isPresent())
+                .min(Comparator.<Trial>comparingDouble(
+                                trial -> -mode.reward(trial.value().orElseThrow()))
+                        .thenComparingInt(Trial::number));
+    }
 }

@@ -32,7 +32,7 @@ final class MetricsFollower {
     private final String metric;
     private final TimeAttribute attribute;
     private final SortedSet<String> names = new TreeSet<>();
-    private Optional<Object> key = Optional.empty();
+    private Optional<Object> lastKey = Optional.empty();
     private long position;
     private double epoch;
     private double tokens;
@@ -55,34 +55,46 @@ final class MetricsFollower {
     /// What was added since the last call: whole lines only. A file that is not there yet has none.
     List<Measurement> poll() throws IOException {
         List<Measurement> found = new ArrayList<>();
-        try (FileChannel channel = FileChannel.open(file)) {
-            Optional<Object> now = Optional.ofNullable(
-                    Files.readAttributes(file, BasicFileAttributes.class).fileKey());
-            if (!now.equals(key) || channel.size() < position) {
-                key = now;
-                position = 0;
-                epoch = 0;
-                tokens = 0;
-            }
-            while (position < channel.size()) {
-                ByteBuffer bytes = ByteBuffer.allocate((int) Math.min(LONGEST, channel.size() - position));
-                channel.read(bytes, position);
-                int end = bytes.position();
-                while (end > 0 && bytes.get(end - 1) != '\n') {
-                    end--;
+        try {
+            Optional<Object> before = key();
+            try (FileChannel channel = FileChannel.open(file)) {
+                if (before.equals(key())) { // else it was replaced just now: the next look sees the new one
+                    read(channel, before, found);
                 }
-                if (end == 0) {
-                    return found; // the rest of the line is still to come
-                }
-                position += end;
-                new String(bytes.array(), 0, end, StandardCharsets.UTF_8)
-                        .lines()
-                        .forEach(line -> read(line).ifPresent(found::add));
             }
         } catch (NoSuchFileException e) {
             return found;
         }
         return found;
+    }
+
+    private Optional<Object> key() throws IOException {
+        return Optional.ofNullable(
+                Files.readAttributes(file, BasicFileAttributes.class).fileKey());
+    }
+
+    private void read(FileChannel channel, Optional<Object> now, List<Measurement> found) throws IOException {
+        if (!now.equals(lastKey) || channel.size() < position) {
+            lastKey = now;
+            position = 0;
+            epoch = 0;
+            tokens = 0;
+        }
+        while (position < channel.size()) {
+            ByteBuffer bytes = ByteBuffer.allocate((int) Math.min(LONGEST, channel.size() - position));
+            channel.read(bytes, position);
+            int end = bytes.position();
+            while (end > 0 && bytes.get(end - 1) != '\n') {
+                end--;
+            }
+            if (end == 0) {
+                return; // the rest of the line is still to come
+            }
+            position += end;
+            new String(bytes.array(), 0, end, StandardCharsets.UTF_8)
+                    .lines()
+                    .forEach(line -> read(line).ifPresent(found::add));
+        }
     }
 
     private Optional<Measurement> read(String line) {

@@ -30,8 +30,8 @@ public final class StudyPage {
         data.put("trials", study.rows().stream().map(StudyPage::trial).toList());
         data.put(
                 "importance",
-                study.importance().stream()
-                        .map(s -> Map.of("setting", s.setting(), "share", s.share()))
+                study.importance().entrySet().stream()
+                        .map(e -> Map.of("setting", e.getKey(), "share", e.getValue()))
                         .toList());
         data.put(
                 "rungs",

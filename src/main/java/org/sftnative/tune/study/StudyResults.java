@@ -10,6 +10,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.stream.Collectors;
 import org.sftnative.tune.Asha;
+import org.sftnative.tune.Importance;
 import org.sftnative.tune.Mode;
 import org.sftnative.tune.TrialState;
 
@@ -75,7 +76,7 @@ public record StudyResults(StudyDefinition definition, int trials, List<TrialRow
     }
 
     /// How much each setting has to say, the most important first.
-    List<Importance.Share> importance() {
-        return Importance.of(this);
+    Map<String, Double> importance() {
+        return Importance.of(rows.stream().map(TrialRow::trial).toList());
     }
 }

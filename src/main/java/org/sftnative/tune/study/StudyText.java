@@ -3,6 +3,7 @@ package org.sftnative.tune.study;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
@@ -22,16 +23,14 @@ public final class StudyText {
             model.ifPresent(path -> out.append("  the model is in " + path + "\n"));
             out.append("\n");
         });
-        List<Importance.Share> importance = study.importance();
+        Map<String, Double> importance = study.importance();
         if (!importance.isEmpty()) {
             out.append("importance (part of the trials' differences that a setting explains on its own):\n");
-            int width = importance.stream()
-                    .mapToInt(s -> s.setting().length())
-                    .max()
-                    .orElse(0);
-            importance.forEach(s -> out.append(String.format(
-                    Locale.ROOT, "  %-" + width + "s  %3.0f%%  %s%n", s.setting(), 100 * s.share(), "#".repeat((int)
-                                    Math.round(20 * s.share())))));
+            int width =
+                    importance.keySet().stream().mapToInt(String::length).max().orElse(0);
+            importance.forEach((setting, share) -> out.append(String.format(
+                    Locale.ROOT, "  %-" + width + "s  %3.0f%%  %s%n", setting, 100 * share, "#".repeat((int)
+                                    Math.round(20 * share)))));
             out.append("\n");
         }
         table(study, study.rows(), Integer.MAX_VALUE)
