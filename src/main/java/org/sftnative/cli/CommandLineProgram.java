@@ -10,9 +10,12 @@ import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.IntConsumer;
+import java.util.function.Supplier;
 import org.sftnative.InputException;
 import org.sftnative.config.ChatSettings;
+import org.sftnative.config.DownloadSettings;
 import org.sftnative.config.EvalSettings;
+import org.sftnative.config.ExportSettings;
 import org.sftnative.config.GenerateSettings;
 import org.sftnative.config.InitSettings;
 import org.sftnative.config.MergeSettings;
@@ -25,6 +28,9 @@ import org.sftnative.config.SettingsFile;
 import org.sftnative.config.SettingsPrinter;
 import org.sftnative.config.SettingsSchema;
 import org.sftnative.data.DataReport;
+import org.sftnative.io.HubClient;
+import org.sftnative.io.HubException;
+import org.sftnative.io.HubSettings;
 import org.sftnative.metrics.ConsoleProgress;
 import org.sftnative.metrics.MetricsFile;
 import org.sftnative.metrics.RunEvent;
@@ -59,7 +65,11 @@ public final class CommandLineProgram {
     static final SettingsSchema<InitSettings> INIT = SettingsSchema.of(InitSettings.class);
     static final SettingsSchema<MergeSettings> MERGE = SettingsSchema.of(MergeSettings.class);
 
+    static final SettingsSchema<ExportSettings> EXPORT = SettingsSchema.of(ExportSettings.class);
+    static final SettingsSchema<DownloadSettings> DOWNLOAD = SettingsSchema.of(DownloadSettings.class);
+
     private final Work work;
+    private final HubModels models;
     private final PrintStream out;
     private final PrintStream err;
     private final boolean terminal;
@@ -67,13 +77,21 @@ public final class CommandLineProgram {
 
     /// @param terminal whether `out` is a terminal, for the progress line
     public CommandLineProgram(Work work, PrintStream out, PrintStream err, boolean terminal) {
-        this(work, out, err, terminal, Optional.empty());
+        this(work, out, err, terminal, Optional.empty(), HubSettings::ofEnvironment);
     }
 
     /// @param halt ends the process with a status, at once: with it, signals ask a run to stop
-    CommandLineProgram(Work work, PrintStream out, PrintStream err, boolean terminal, Optional<IntConsumer> halt) {
+    /// @param hub where models of the Hub come from
+    CommandLineProgram(
+            Work work,
+            PrintStream out,
+            PrintStream err,
+            boolean terminal,
+            Optional<IntConsumer> halt,
+            Supplier<HubSettings> hub) {
         this.halt = halt;
         this.work = work;
+        models = new HubModels(hub, err, terminal);
         this.out = out;
         this.err = err;
         this.terminal = terminal;
@@ -132,13 +150,16 @@ public final class CommandLineProgram {
                 out.println();
             }
             case "merge" -> out.println(work.merge(bind(MERGE, command)));
+            case "export" -> out.println(work.export(bind(EXPORT, command)));
+            case "download" -> DownloadCommand.run(downloaded(command), models, out, err, terminal);
             case "chat" -> ChatCommand.run(bind(CHAT, command), System.in, out, err, terminal);
             case "serve" -> {
                 return new ServeCommand(out, err, halt).run(bind(SERVE, command));
             }
             case "init" -> out.println(work.init(bind(INIT, command)));
             case "info" ->
-                out.println(work.info(Path.of(Arguments.value(command.matchedPositionalValue(0, ""))))
+                out.println(work.info(models.directory(
+                                Path.of(Arguments.value(command.matchedPositionalValue(0, ""))), HubClient.Need.MODEL))
                         .stripTrailing());
             case "checkpoints" ->
                 work.checkpoints(Path.of(Arguments.value(command.matchedPositionalValue(0, ""))))
@@ -163,7 +184,7 @@ public final class CommandLineProgram {
             out.print(SettingsPrinter.yaml(TRAIN, resolved));
             return OK;
         }
-        RunSettings settings = TRAIN.bind(resolved);
+        RunSettings settings = located(TRAIN, resolved, HubClient.Need.MODEL);
         RunControl requests = new RunControl();
         Optional<Signals> signals = halt.map(end -> new Signals(requests::stop, end));
         AtomicBoolean stopped = new AtomicBoolean();
@@ -190,7 +211,7 @@ public final class CommandLineProgram {
         }
         pair.map(v -> new SettingValue("model", List.of(v.texts().getLast()), v.origin()))
                 .ifPresent(given::add);
-        work.eval(EVAL.bind(EVAL.resolve(given)), out::print);
+        work.eval(located(EVAL, EVAL.resolve(given), HubClient.Need.MODEL), out::print);
     }
 
     private void data(ParseResult command) throws Exception {
@@ -200,7 +221,7 @@ public final class CommandLineProgram {
             given.add(new SettingValue(
                     "train_file", files.stream().map(Arguments::value).toList(), "FILE"));
         }
-        ReportSettings settings = DATA.bind(DATA.resolve(given));
+        ReportSettings settings = located(DATA, DATA.resolve(given), HubClient.Need.TOKENIZER);
         DataReport report = work.data(settings);
         if (settings.validate()) {
             report.broken().forEach(why -> why.lines().forEach(line -> out.println(Visible.of(line))));
@@ -223,8 +244,24 @@ public final class CommandLineProgram {
         }
     }
 
-    private static <R extends Record> R bind(SettingsSchema<R> schema, ParseResult command) {
-        return schema.bind(schema.resolve(SettingsOptions.given(schema, command)));
+    private <R extends Record> R bind(SettingsSchema<R> schema, ParseResult command) {
+        ResolvedSettings resolved = schema.resolve(SettingsOptions.given(schema, command));
+        return located(schema, resolved, HubClient.Need.MODEL);
+    }
+
+    /// The settings of a command, models of the Hub fetched; a setting that is wrong is told before.
+    private <R extends Record> R located(SettingsSchema<R> schema, ResolvedSettings given, HubClient.Need need) {
+        schema.bind(given);
+        return schema.bind(models.located(given, need));
+    }
+
+    private static DownloadSettings downloaded(ParseResult command) {
+        List<SettingValue> given = new ArrayList<>(SettingsOptions.given(DOWNLOAD, command));
+        String model = Arguments.value(command.matchedPositionalValue(0, ""));
+        if (!model.isEmpty()) {
+            given.add(new SettingValue("model_name_or_path", List.of(model), "MODEL"));
+        }
+        return DOWNLOAD.bind(DOWNLOAD.resolve(given));
     }
 
     /// docs/SETTINGS.md.
@@ -249,6 +286,8 @@ public final class CommandLineProgram {
         out.append("\n## serve\n").append(SettingsPrinter.markdown(SERVE));
         out.append("\n## init\n").append(SettingsPrinter.markdown(INIT));
         out.append("\n## merge\n").append(SettingsPrinter.markdown(MERGE));
+        out.append("\n## export\n").append(SettingsPrinter.markdown(EXPORT));
+        out.append("\n## download\n").append(SettingsPrinter.markdown(DOWNLOAD));
         return out.toString();
     }
 
@@ -260,9 +299,10 @@ public final class CommandLineProgram {
             err.println("error: " + error.getMessage());
             return BAD_INPUT;
         }
-        Optional<String> known = error instanceof RunLostException || error instanceof StorageException
-                ? Optional.of(error.getMessage())
-                : TorchErrors.explain(error);
+        Optional<String> known =
+                error instanceof RunLostException || error instanceof StorageException || error instanceof HubException
+                        ? Optional.of(error.getMessage())
+                        : TorchErrors.explain(error);
         if (known.isPresent()) {
             err.println("error: " + known.get());
             return FAILED;

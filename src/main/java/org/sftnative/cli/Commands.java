@@ -116,6 +116,30 @@ final class Commands {
                 "sft-native merge --model models/base --adapter out --output-dir merged --dtype bf16",
                 List.of(),
                 CommandLineProgram.MERGE);
+        add(
+                root,
+                "export",
+                "Write a model as one file for other programs: GGUF.",
+                "sft-native export --model merged --type q8_0 --output-file model.gguf",
+                List.of(),
+                CommandLineProgram.EXPORT);
+        add(
+                root,
+                "download",
+                "Fetch a model from the Hub.",
+                "sft-native download org/name@main",
+                List.of(),
+                CommandLineProgram.DOWNLOAD);
+        root.subcommands()
+                .get("download")
+                .getCommandSpec()
+                .addPositional(PositionalParamSpec.builder()
+                        .paramLabel("MODEL")
+                        .type(String.class)
+                        .arity("0..1")
+                        .index("0")
+                        .description("org/name or org/name@revision; the same as --model")
+                        .build());
         CommandSpec info = command(
                 "info", "Shape, parameter count and training memory of a model.", "sft-native info models/base");
         info.addPositional(PositionalParamSpec.builder()
@@ -124,7 +148,7 @@ final class Commands {
                 .required(true)
                 .arity("1")
                 .index("0")
-                .description("directory of the model")
+                .description("directory of the model, or org/name[@revision] on the Hub")
                 .build());
         root.addSubcommand("info", info);
         CommandSpec checkpoints =

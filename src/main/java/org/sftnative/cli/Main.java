@@ -8,6 +8,7 @@ import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.util.Optional;
 import java.util.function.IntConsumer;
+import org.sftnative.io.HubSettings;
 
 /// The program. The only class that exits.
 public final class Main {
@@ -24,7 +25,8 @@ public final class Main {
             Thread.ofPlatform().name("input").daemon().start(Main::haltAtEndOfInput);
         }
         Optional<IntConsumer> halt = Optional.of(Runtime.getRuntime()::halt);
-        System.exit(new CommandLineProgram(new Rooms(), out, err, terminal, halt).run(args));
+        System.exit(
+                new CommandLineProgram(new Rooms(), out, err, terminal, halt, HubSettings::ofEnvironment).run(args));
     }
 
     private static void haltAtEndOfInput() {

@@ -16,6 +16,7 @@ import org.sftnative.data.Tokenizer;
 import org.sftnative.data.TurnEnd;
 import org.sftnative.generate.BatchGenerator;
 import org.sftnative.generate.KvPlan;
+import org.sftnative.io.HubName;
 import org.sftnative.model.KvPool;
 import org.sftnative.model.LlamaDecoder;
 import org.sftnative.tensor.Devices;
@@ -79,11 +80,12 @@ final class OpenModel implements ServedModel, AutoCloseable {
         LoadedModel loaded = LoadedModel.open(settings);
         try {
             return new OpenModel(
-                    name.orElseGet(() -> settings.modelNameOrPath()
-                            .toAbsolutePath()
-                            .normalize()
-                            .getFileName()
-                            .toString()),
+                    name.or(() -> HubName.ofSnapshot(settings.modelNameOrPath()).map(HubName::id))
+                            .orElseGet(() -> settings.modelNameOrPath()
+                                    .toAbsolutePath()
+                                    .normalize()
+                                    .getFileName()
+                                    .toString()),
                     loaded,
                     template,
                     batch,

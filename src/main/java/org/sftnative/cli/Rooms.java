@@ -6,6 +6,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.function.Consumer;
 import org.sftnative.config.EvalSettings;
+import org.sftnative.config.ExportSettings;
 import org.sftnative.config.GenerateSettings;
 import org.sftnative.config.InitSettings;
 import org.sftnative.config.MergeSettings;
@@ -25,6 +26,7 @@ import org.sftnative.model.MemoryEstimate;
 import org.sftnative.model.ParameterLayout;
 import org.sftnative.train.Checkpoints;
 import org.sftnative.train.FreshModel;
+import org.sftnative.train.GgufExport;
 import org.sftnative.train.Merge;
 import org.sftnative.train.Recipe;
 import org.sftnative.train.RunControl;
@@ -84,6 +86,11 @@ final class Rooms implements Work {
     @Override
     public String merge(MergeSettings settings) {
         return Merge.run(settings);
+    }
+
+    @Override
+    public String export(ExportSettings settings) {
+        return GgufExport.run(settings);
     }
 
     @Override

@@ -4,6 +4,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.function.Consumer;
 import org.sftnative.config.EvalSettings;
+import org.sftnative.config.ExportSettings;
 import org.sftnative.config.GenerateSettings;
 import org.sftnative.config.InitSettings;
 import org.sftnative.config.MergeSettings;
@@ -38,6 +39,9 @@ public interface Work {
 
     /// The checkpoints of a run's output directory, verified: a line each.
     List<String> checkpoints(Path output) throws Exception;
+
+    /// Writes a model as one file; returns what it is in lines.
+    String export(ExportSettings settings) throws Exception;
 
     /// What is known of a model directory, without loading its weights: lines of text.
     String info(Path model) throws Exception;

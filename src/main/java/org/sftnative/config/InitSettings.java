@@ -7,7 +7,9 @@ public record InitSettings(
         @Setting(doc = "YAML file of the shape, with the keys of a LLaMA config.json", required = true)
         Path config,
 
-        @Setting(doc = "directory of the tokenizer: tokenizer.json, tokenizer_config.json", required = true)
+        @Setting(
+                doc = "directory of the tokenizer (tokenizer.json, tokenizer_config.json), or org/name on the Hub",
+                required = true)
         Path tokenizer,
 
         @Setting(doc = "where the model goes", required = true)

@@ -7,7 +7,8 @@ import org.sftnative.InputException;
 /// Which model, and where and how it computes.
 public record ModelSettings(
         @Setting(
-                doc = "directory of the model: config.json, safetensors, tokenizer.json",
+                doc =
+                        "directory of the model (config.json, safetensors, tokenizer.json), or org/name[@revision] on the Hub",
                 aliases = "model",
                 required = true)
         Path modelNameOrPath,

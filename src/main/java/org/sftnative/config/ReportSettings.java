@@ -6,7 +6,10 @@ import org.sftnative.InputException;
 
 /// What `data` is told. A setting that `train` has too means the same here, with the same default.
 public record ReportSettings(
-        @Setting(doc = "directory of the model, or of its tokenizer alone", aliases = "model", required = true)
+        @Setting(
+                doc = "directory of the model, or of its tokenizer alone; or org/name on the Hub",
+                aliases = "model",
+                required = true)
         Path modelNameOrPath,
 
         @Setting(doc = "write the report as a page too: FILE.html")

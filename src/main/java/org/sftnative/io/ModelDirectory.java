@@ -127,7 +127,7 @@ public final class ModelDirectory implements AutoCloseable {
         return new InputException(missing + "\n  the directory holds no weights: get the model again");
     }
 
-    private static void checkKind(Path path, ObjectNode config) {
+    static void checkKind(Path path, ObjectNode config) {
         JsonNode type = config.get("model_type");
         if (type == null || !type.isString()) {
             throw new InputException(path.resolve(CONFIG) + ": 'model_type' is "
@@ -140,7 +140,7 @@ public final class ModelDirectory implements AutoCloseable {
     }
 
     /// The index's tensors and their shards, each a bare name; nothing of it has been opened yet.
-    private static Map<String, String> weightMap(Path index) {
+    static Map<String, String> weightMap(Path index) {
         JsonNode map = JsonFiles.readObject(index).get("weight_map");
         if (!(map instanceof ObjectNode entries) || entries.isEmpty()) {
             throw new InputException(index + ": 'weight_map' is missing, empty or no object\n  get the model again");

@@ -110,6 +110,13 @@ public final class LlamaFiles {
         return sources;
     }
 
+    /// Compares the tensors of a directory with what its config says.
+    ///
+    /// @throws InputException if weights are missing, more than the config says, or of another shape or type
+    public static void check(ModelDirectory directory, LlamaConfig config) {
+        check(directory, config, ParameterLayout.of(config));
+    }
+
     private static void check(ModelDirectory directory, LlamaConfig config, ParameterLayout layout) {
         Set<String> missing = new TreeSet<>(layout.slots().keySet());
         missing.removeAll(directory.tensorNames());

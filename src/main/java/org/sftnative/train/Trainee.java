@@ -7,6 +7,7 @@ import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.NoGradGuard;
 import org.sftnative.InputException;
 import org.sftnative.config.RunSettings;
+import org.sftnative.io.HubName;
 import org.sftnative.io.ModelWriter;
 import org.sftnative.io.TensorSource;
 import org.sftnative.model.AdapterConfig;
@@ -140,7 +141,9 @@ final class Trainee implements AutoCloseable {
                     directory,
                     adapted.get().adapters().config(),
                     weights,
-                    settings.model().modelNameOrPath().toString());
+                    HubName.ofSnapshot(settings.model().modelNameOrPath())
+                            .map(HubName::id)
+                            .orElse(settings.model().modelNameOrPath().toString()));
             ModelWriter.copyTokenizer(loaded.path(), directory);
             return;
         }

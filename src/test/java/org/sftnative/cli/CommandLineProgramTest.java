@@ -21,6 +21,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.sftnative.InputException;
 import org.sftnative.config.EvalSettings;
+import org.sftnative.config.ExportSettings;
 import org.sftnative.config.GenerateSettings;
 import org.sftnative.config.InitSettings;
 import org.sftnative.config.MergeSettings;
@@ -178,8 +179,8 @@ class CommandLineProgramTest {
         assertEquals("a small model\n", out());
         assertEquals(WeightDtype.BFLOAT16, ((InitSettings) work.calls.get(1)).dtype());
         out.reset();
-        assertEquals(0, run("info", "models/x"));
-        assertEquals("shape of models/x\n", out());
+        assertEquals(0, run("info", "models/some/x"));
+        assertEquals("shape of models/some/x\n", out());
     }
 
     @Test
@@ -330,6 +331,12 @@ class CommandLineProgramTest {
         public String init(InitSettings settings) {
             calls.add(settings);
             return "a small model";
+        }
+
+        @Override
+        public String export(ExportSettings settings) {
+            calls.add(settings);
+            return "a file";
         }
 
         @Override
