@@ -255,6 +255,7 @@ public final class CommandLineProgram {
         }
         Optional<String> known =
                 error instanceof RunLostException ? Optional.of(error.getMessage()) : TorchErrors.explain(error);
+        known = known.or(() -> NativesErrors.explain(error));
         if (known.isPresent()) {
             err.println("error: " + known.get());
             return FAILED;
