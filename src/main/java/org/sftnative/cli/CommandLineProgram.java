@@ -303,6 +303,7 @@ public final class CommandLineProgram {
                 error instanceof RunLostException || error instanceof StorageException || error instanceof HubException
                         ? Optional.of(error.getMessage())
                         : TorchErrors.explain(error);
+        known = known.or(() -> NativesErrors.explain(error));
         if (known.isPresent()) {
             err.println("error: " + known.get());
             return FAILED;

@@ -98,6 +98,13 @@ final class NativeTokenizer {
         return narrow;
     }
 
+    /// Loads the library, if it is not.
+    ///
+    /// @throws LinkageError if it cannot be unpacked or loaded: that is no tokenizer's fault
+    static void loaded() {
+        LIBRARY.hashCode();
+    }
+
     private static TokenizersLibrary load() {
         System.setProperty("OPT_OUT_TRACKING", "true"); // it calls home otherwise
         System.setProperty("RUST_FLAVOR", "cpu"); // else a machine with CUDA makes it look for another build

@@ -11,9 +11,9 @@ import java.util.Optional;
 
 /// Lines of UTF-8 text, ended by LF alone, so that one that is not UTF-8 spoils no other.
 final class TextLines implements AutoCloseable {
-    /// Of a line and so of a row, in bytes: tokenising one takes about a second for each of its megabytes, whatever
-    /// the length that it is cut to afterwards.
-    static final int LONGEST = 32 << 20;
+    /// Of a line and so of a row, in bytes. Far beyond any row that is meant, and a bound nevertheless: a file without
+    /// a line's end, or one that unpacks without end, is given up before it has taken the memory.
+    static final int LONGEST = 256 << 20;
 
     /// A line that is too long to be a row.
     static final class TooLong extends IOException {

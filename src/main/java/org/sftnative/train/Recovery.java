@@ -99,6 +99,6 @@ record Recovery(TrainLoop.Hooks hooks, RunListener listener, int limit, long tot
     private String goOn() {
         return hooks.lastGood()
                 .map(path -> "\n  the last good checkpoint is " + path + ": go on from it with --resume " + path)
-                .orElse("\n  there is no checkpoint to go on from");
+                .orElse("\n  there is no checkpoint to go on from: with --save-steps there is one for --resume");
     }
 }

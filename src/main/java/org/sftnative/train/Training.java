@@ -216,24 +216,14 @@ public final class Training {
     /// The weights to start from: the model's, or those of the checkpoint that the run goes on from.
     static Parameters weights(LoadedModel loaded, ModelSettings settings, Optional<Path> checkpoint) {
         if (checkpoint.isEmpty()) {
-            return finite(loaded.weights(), loaded.path());
+            return loaded.weights();
         }
         try (LoadedModel saved = LoadedModel.open(at(settings, checkpoint.get()))) {
             if (!saved.config().equals(loaded.config())) {
                 throw new InputException(checkpoint.get() + " holds another model than " + loaded.path()
                         + ": their config.json differ\n  resume with the model that the run began with");
             }
-            return finite(saved.weights(), saved.path());
-        }
-    }
-
-    private static Parameters finite(Parameters weights, Path from) {
-        try {
-            FiniteWeights.check(weights, from);
-            return weights;
-        } catch (RuntimeException e) {
-            weights.close();
-            throw e;
+            return saved.weights();
         }
     }
 

@@ -63,6 +63,15 @@ class NativesCacheTest {
         }
     }
 
+    /// A home below a file: none can be made there, whoever asks.
+    @Test
+    void aHomeThatCannotBeWrittenMeansTheFolderForTemporaryFiles() throws Exception {
+        Path temporary = Files.createDirectories(folder.resolve("tmp"));
+        Path file = Files.createFile(folder.resolve("file"));
+        succeeds(start("-Duser.home=" + file + "/home", "-Djava.io.tmpdir=" + temporary));
+        assertTrue(size(temporary) > 100_000_000, "nothing was unpacked there");
+    }
+
     private static void succeeds(Process process) throws Exception {
         String said = new String(process.getInputStream().readAllBytes());
         assertTrue(process.waitFor(5, TimeUnit.MINUTES), "not done after five minutes");
@@ -70,12 +79,17 @@ class NativesCacheTest {
     }
 
     /// A command that needs libtorch and little else.
-    private Process start(Path cache) throws IOException {
-        ProcessBuilder builder = new ProcessBuilder(
-                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+    private static Process start(Path cache) throws IOException {
+        return start("-Dorg.bytedeco.javacpp.cachedir=" + cache);
+    }
+
+    private static Process start(String... options) throws IOException {
+        List<String> command = new ArrayList<>(
+                List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString()));
+        command.addAll(List.of(options));
+        command.addAll(List.of(
                 "--enable-native-access=ALL-UNNAMED",
                 "--sun-misc-unsafe-memory-access=allow",
-                "-Dorg.bytedeco.javacpp.cachedir=" + cache,
                 "-Xmx512m",
                 "-cp",
                 System.getProperty("java.class.path"),
@@ -88,8 +102,8 @@ class NativesCacheTest {
                 "--max-new-tokens",
                 "1",
                 "--threads",
-                "1");
-        return builder.redirectErrorStream(true).start();
+                "1"));
+        return new ProcessBuilder(command).redirectErrorStream(true).start();
     }
 
     private static long size(Path cache) throws IOException {

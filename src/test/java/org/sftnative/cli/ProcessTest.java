@@ -8,6 +8,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -43,15 +44,38 @@ class ProcessTest {
 
     @Test
     void aRunThatDivergesExitsWithOneAndSaysWhatToDo() throws Exception {
+        Path rows = Program.rows(dir, 0, 4);
+        String hot = "--lr 9.9 --max-grad-norm 0 --weight-decay 0.99 --lr-scheduler-type constant --precision bf16"
+                + " --max-steps 40";
         Path out = dir.resolve("out");
-        String hot = "--lr 9.9 --max-grad-norm 0 --weight-decay 0.99 --lr-scheduler-type constant --precision bf16";
-        String[] args = train(out, Program.rows(dir, 0, 4), (hot + " --max-steps 20").split(" "));
-        Outcome outcome = Program.process(UTF_8, List.of(), args);
+        Outcome outcome = Program.process(UTF_8, List.of(), train(out, rows, (hot + " --save-strategy no").split(" ")));
         assertEquals(1, outcome.status(), outcome.out());
-        List<String> lines = outcome.err().lines().toList();
-        assertEquals(3, lines.size(), outcome.err());
-        assertTrue(lines.getFirst().matches("error: step \\d+: loss .*, gradient norm .*, the update was skipped"));
-        assertTrue(lines.getLast().contains("--resume"), outcome.err());
+        String step = "error: step \\d+: loss .*, gradient norm .*, the update was skipped\n"
+                + "  that was the third in a row: the run has diverged\n";
+        String none = "  there is no checkpoint to go on from: with --save-steps there is one for --resume\n";
+        String advice = "  try a lower learning rate\n";
+        assertTrue(outcome.err().matches(step + none + advice), outcome.err());
+        // the same run with checkpoints
+        out = dir.resolve("again");
+        outcome = Program.train(out, rows, (hot + " --save-steps 5").split(" "));
+        assertEquals(1, outcome.status(), outcome.out());
+        String last = out.resolve("checkpoint-10").toString();
+        String goOn = "  the last good checkpoint is " + last + ": go on from it with --resume " + last + "\n";
+        assertTrue(outcome.err().matches(step + Pattern.quote(goOn) + advice), outcome.err());
+        assertTrue(Program.run("checkpoints", out.toString()).succeeded().out().contains("checkpoint-10"));
+    }
+
+    @Test
+    void aFolderForNativesThatCannotBeMadeIsToldWithWhatToSet() throws Exception {
+        Path file = Files.createFile(dir.resolve("file"));
+        Map<String, String> environment =
+                Map.of("LC_ALL", "C.UTF-8", "DJL_CACHE_DIR", file + "/a", "XDG_CACHE_HOME", dir.toString());
+        Outcome outcome = Program.process(environment, List.of(), asked("a"));
+        assertEquals(1, outcome.status(), outcome.out());
+        assertTrue(
+                outcome.err().startsWith("error: the native libraries cannot be unpacked or loaded: "), outcome.err());
+        assertTrue(outcome.err().contains("\n  DJL_CACHE_DIR=" + file + "/a is no folder\n"), outcome.err());
+        assertTrue(outcome.err().contains("-Dorg.bytedeco.javacpp.cachedir=FOLDER"), outcome.err());
     }
 
     /// The scripts choose a UTF-8 locale before they start Java: it decodes arguments by the locale, once and for all.

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -14,6 +15,8 @@ import java.util.List;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.sftnative.cli.Program.Outcome;
 
 /// A run over 20 rows, one a step, of which the 18th is rubbish: its loss is a spike in each of two epochs, at steps
@@ -91,6 +94,37 @@ class SpikeRunTest {
                         Program.contents(whole.resolve(name)).equals(Program.contents(stopped.resolve(name))),
                         name + ", resumed at " + at);
             }
+        }
+    }
+
+    /// Adapters too: going back gives what skipping gives, and a run that was killed around it ends as the whole one.
+    @ParameterizedTest
+    @ValueSource(strings = {"--lora-r 4", "--lora-r 4 --engine reference --lora-dropout 0.1 --precision bf16"})
+    void adaptersGoBackAndOnBitForBit(String line) throws IOException {
+        List<String> settings = new ArrayList<>(List.of(line.split(" ")));
+        settings.addAll(List.of("--save-steps", "5", "--save-total-limit", "0", "--on-spike", "skip"));
+        Path skipped = dir.resolve("skipped");
+        train(skipped, settings.toArray(String[]::new)).succeeded();
+        settings.set(settings.size() - 1, "rollback");
+        Outcome outcome = train(whole, settings.toArray(String[]::new)).succeeded();
+        assertTrue(outcome.out().contains("rolled back  step 18: loss "), outcome.out());
+        assertTrue(outcome.out().contains("rolled back  step 38: loss "), outcome.out());
+        assertEquals(adapter(skipped), adapter(whole));
+        settings.add("--resume");
+        // the spike ahead, behind, and between the two
+        for (int at : new int[] {15, 20, 35}) {
+            Path stopped = Files.createDirectories(dir.resolve("stopped-" + at));
+            for (int step = 5; step <= at; step += 5) {
+                Program.copy(whole.resolve("checkpoint-" + step), stopped.resolve("checkpoint-" + step));
+            }
+            Files.copy(whole.resolve("metrics.jsonl"), stopped.resolve("metrics.jsonl"));
+            train(stopped, settings.toArray(String[]::new)).succeeded();
+            assertEquals(adapter(whole), adapter(stopped), "resumed at " + at);
+            assertEquals(Program.numbers(whole), Program.numbers(stopped), "resumed at " + at);
+            String last = "checkpoint-" + STEPS;
+            assertTrue(
+                    Program.contents(whole.resolve(last)).equals(Program.contents(stopped.resolve(last))),
+                    "resumed at " + at);
         }
     }
 
@@ -177,5 +211,9 @@ class SpikeRunTest {
 
     private static byte[] weights(Path model) throws IOException {
         return Files.readAllBytes(model.resolve("model.safetensors"));
+    }
+
+    private static ByteBuffer adapter(Path model) throws IOException {
+        return ByteBuffer.wrap(Files.readAllBytes(model.resolve("adapter_model.safetensors")));
     }
 }
