@@ -13,6 +13,8 @@ public final class ConsoleProgress implements RunListener {
 
     private static final String WRAP = "\033[?7h";
     private static final int BAR = 20;
+    /// Characters of an answer that a line shows.
+    private static final int SAMPLE = 60;
     /// A terminal over ssh should not be busy with steps of a millisecond.
     private static final long REDRAW_NANOS = 100_000_000;
 
@@ -42,12 +44,22 @@ public final class ConsoleProgress implements RunListener {
                         + " label tokens  " + Units.duration(e.seconds()));
             case RunEvent.Saved saved ->
                 line("saved " + saved.directory() + " (" + Units.duration(saved.seconds()) + ")");
+            case RunEvent.Alerted alert -> line("alert at step " + alert.step() + ": " + alert.message());
+            case RunEvent.Sampled sample ->
+                line("sample at step " + sample.step() + ": " + oneLine(sample.answer()) + "  (expected: "
+                        + oneLine(sample.expected()) + ")");
             case RunEvent.Warned warned -> line("warning: " + warned.message());
             case RunEvent.Stopped stopped ->
                 line("stopped after step " + stopped.step() + " of " + stopped.totalSteps()
                         + (stopped.step() == 0 ? "" : "; go on with --resume --output-dir " + stopped.output()));
             case RunEvent.Finished done -> finish(done);
         }
+    }
+
+    private static String oneLine(String text) {
+        String flat = text.strip().replaceAll("\\s+", " ");
+        return flat.length() > SAMPLE ? flat.substring(0, SAMPLE)
+                + ".." : flat;
     }
 
     /// Leaves the cursor on a fresh line, whatever ended the run.

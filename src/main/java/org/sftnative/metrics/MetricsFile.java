@@ -70,7 +70,11 @@ public final class MetricsFile implements RunListener {
                 line.put("peak_bytes", finished.peakBytes());
                 append(line);
             }
-            case RunEvent.Saved _, RunEvent.Warned _, RunEvent.Stopped _ -> {}
+            case RunEvent.Saved _,
+                    RunEvent.Alerted _,
+                    RunEvent.Sampled _,
+                    RunEvent.Warned _,
+                    RunEvent.Stopped _ -> {}
         }
     }
 

@@ -52,6 +52,16 @@ public sealed interface RunEvent {
     /// A checkpoint is complete on disk.
     record Saved(long step, Path directory, double seconds) implements RunEvent {}
 
+    /// The monitor saw what a person should look at; the run goes on as its settings say.
+    ///
+    /// @param kind `loss_spike`, `gradient_explosion`, `throughput_drop`, `eval_rise`
+    record Alerted(long step, String kind, String message) implements RunEvent {}
+
+    /// An answer of the model as it is now, beside the one that its rows give.
+    ///
+    /// @param prompt as the model sees it, cut to what a page shows
+    record Sampled(long step, String prompt, String expected, String answer) implements RunEvent {}
+
     /// Something that a person should read, though the run goes on.
     record Warned(String message) implements RunEvent {}
 

@@ -1,0 +1,93 @@
+package org.sftnative.metrics;
+
+import java.util.ArrayDeque;
+import java.util.Deque;
+
+/// The tutorial's training monitor: says when loss, gradient, throughput or evaluation look wrong. It only tells;
+/// what is done about a spike is the run's `on_spike`.
+///
+/// - `loss_spike`: a step's logged loss above 2.0 times the mean of the last 10 logged ones;
+/// - `gradient_explosion`: a gradient norm above 10;
+/// - `throughput_drop`: tokens per second below half the median of the last 10 logged steps;
+/// - `eval_rise`: the evaluation loss rose twice in a row while the training loss fell: over-fitting.
+public final class Monitor implements RunListener {
+    private static final double LOSS_RATIO = 2.0;
+    private static final double GRADIENT_NORM = 10.0;
+    private static final double THROUGHPUT_SHARE = 0.5;
+    private static final int WINDOW = 10;
+    /// Steps before which a loss or a rate proves nothing.
+    private static final int FEWEST = 3;
+
+    private final RunListener told;
+    private final Deque<Double> losses = new ArrayDeque<>();
+    private final Deque<Double> rates = new ArrayDeque<>();
+    private final Deque<Double> evals = new ArrayDeque<>();
+    private final Deque<Double> lossAtEval = new ArrayDeque<>();
+    private double lastLoss = Double.NaN;
+    private boolean exploded;
+
+    /// @param told hears the alerts
+    public Monitor(RunListener told) {
+        this.told = told;
+    }
+
+    @Override
+    public void on(RunEvent event) {
+        switch (event) {
+            case RunEvent.StepDone step -> step(step);
+            case RunEvent.Evaluated evaluated -> evaluated(evaluated);
+            default -> {}
+        }
+    }
+
+    private void step(RunEvent.StepDone step) {
+        boolean explodes = step.gradNorm() > GRADIENT_NORM;
+        if (explodes && !exploded) { // once for as long as it lasts: a fresh model's first steps are all above
+            alert(step.step(), "gradient_explosion", "gradient norm %.3g is above %.0f", step.gradNorm(), GRADIENT_NORM);
+        }
+        exploded = explodes;
+        if (!step.logged()) {
+            return;
+        }
+        double mean = losses.stream().mapToDouble(d -> d).average().orElse(Double.NaN);
+        if (losses.size() >= FEWEST && step.loss() > LOSS_RATIO * mean) {
+            alert(step.step(), "loss_spike", "loss %.4g is above %.1f times the mean %.4g of the last %d logged steps",
+                    step.loss(), LOSS_RATIO, mean, losses.size());
+        }
+        double median = rates.stream().sorted().skip(rates.size() / 2).findFirst().orElse(Double.NaN);
+        if (rates.size() >= FEWEST && step.tokensPerSecond() < THROUGHPUT_SHARE * median) {
+            alert(step.step(), "throughput_drop", "%,.0f tokens/s, half of the last %d logged steps had %,.0f or more",
+                    step.tokensPerSecond(), rates.size(), median);
+        }
+        if (Double.isFinite(step.loss())) {
+            keep(losses, step.loss());
+            lastLoss = step.loss();
+        }
+        keep(rates, step.tokensPerSecond());
+    }
+
+    private void evaluated(RunEvent.Evaluated evaluated) {
+        evals.addLast(evaluated.loss());
+        lossAtEval.addLast(lastLoss);
+        if (evals.size() > 3) {
+            evals.removeFirst();
+            lossAtEval.removeFirst();
+        }
+        Double[] e = evals.toArray(Double[]::new);
+        if (e.length == 3 && e[0] < e[1] && e[1] < e[2] && lossAtEval.getLast() < lossAtEval.getFirst()) {
+            alert(evaluated.step(), "eval_rise", "evaluation loss rose twice in a row, %.4f to %.4f, while training loss"
+                    + " fell: the model begins to learn its rows by heart", e[0], e[2]);
+        }
+    }
+
+    private static void keep(Deque<Double> window, double value) {
+        window.addLast(value);
+        if (window.size() > WINDOW) {
+            window.removeFirst();
+        }
+    }
+
+    private void alert(long step, String kind, String message, Object... values) {
+        told.on(new RunEvent.Alerted(step, kind, Units.format(message, values)));
+    }
+}

@@ -1,0 +1,77 @@
+package org.sftnative.metrics;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+
+class MonitorTest {
+    private final List<RunEvent.Alerted> alerts = new ArrayList<>();
+    private final Monitor monitor = new Monitor(event -> alerts.add((RunEvent.Alerted) event));
+    private long step;
+
+    @Test
+    void calmRunSaysNothing() {
+        for (int i = 0; i < 50; i++) {
+            step(2.0 - 0.02 * i, 1, 1000 + 40 * (i % 3));
+        }
+        assertEquals(List.of(), alerts);
+    }
+
+    @Test
+    void lossAboveTwiceTheMeanIsASpike() {
+        for (int i = 0; i < 5; i++) {
+            step(1, 1, 1000);
+        }
+        step(1.99, 1, 1000);
+        assertEquals(List.of(), alerts);
+        step(2.5, 1, 1000);
+        assertEquals("loss_spike", alerts.getLast().kind());
+        assertEquals(7, alerts.getLast().step());
+        assertTrue(alerts.getLast().message().startsWith("loss 2.500 is above 2.0 times the mean 1.165"), alerts.toString());
+    }
+
+    @Test
+    void gradientAboveTenIsToldOnceWhileItLasts() {
+        for (double norm : new double[] {1, 11, 12, 500, 3, 10.5}) {
+            step(1, norm, 1000);
+        }
+        assertEquals(List.of(2L, 6L), alerts.stream().map(RunEvent.Alerted::step).toList());
+    }
+
+    @Test
+    void lossThatIsNoNumberDoesNotSpoilTheMean() {
+        for (int i = 0; i < 4; i++) {
+            step(1, 1, 1000);
+        }
+        step(Double.NaN, 1, 1000);
+        step(3, 1, 1000);
+        assertEquals("loss_spike", alerts.getLast().kind());
+    }
+
+    @Test
+    void halfTheThroughputIsADrop() {
+        for (int i = 0; i < 6; i++) {
+            step(1, 1, 1000);
+        }
+        step(1, 1, 490);
+        assertEquals(List.of("throughput_drop"), alerts.stream().map(RunEvent.Alerted::kind).toList());
+    }
+
+    @Test
+    void evaluationThatRisesTwiceWhileTrainingFallsIsOverFitting() {
+        double[] evals = {1.5, 1.4, 1.45, 1.5};
+        for (int i = 0; i < evals.length; i++) {
+            step(2 - 0.3 * i, 1, 1000);
+            monitor.on(new RunEvent.Evaluated(step, 0, evals[i], 10, 1));
+        }
+        assertEquals(List.of("eval_rise"), alerts.stream().map(RunEvent.Alerted::kind).toList());
+    }
+
+    private void step(double loss, double norm, long rate) {
+        step++;
+        monitor.on(new RunEvent.StepDone(step, 100, 0, loss, norm, 1e-5, rate, rate, 1, 0, true));
+    }
+}
