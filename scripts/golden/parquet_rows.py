@@ -1,6 +1,6 @@
 """Rows as Parquet files, and the same rows as JSON, for the tests of the reader.
 
-Writes src/test/resources/golden/rows/: alpaca-COMPRESSION.parquet (flat text columns), chat-COMPRESSION.parquet
+Writes src/test/resources/golden/rows/: alpaca-COMPRESSION.parquet (flat text columns; lz4 and brotli are refused), chat-COMPRESSION.parquet
 (list<struct<role, content, weight>>, a column of JSON schemas as text), history.parquet (list<list<string>>),
 other.parquet (a column of bytes and one of times beside `text`), and rows.json: by file, its rows without nulls.
 Files have several row groups and pages, so that both are crossed.
@@ -16,6 +16,7 @@ import pyarrow.parquet
 
 OUT = pathlib.Path("src/test/resources/golden/rows")
 COMPRESSIONS = ["none", "snappy", "zstd", "gzip"]
+REFUSED = ["lz4", "brotli"]
 COUNT = 30
 
 WORDS = ["rain", "river", "天空", "雨", "🙂", "naïve", "line\nbreak", "\"quoted\", comma", ""]
@@ -73,6 +74,8 @@ def main():
         rows = [chat(i) for i in range(COUNT)]
         write(f"chat-{compression}.parquet", rows, compression, schema)
         expected[f"chat-{compression}.parquet"] = rows
+    for compression in REFUSED:
+        write(f"alpaca-{compression}.parquet", [alpaca(0)], compression)
     expected["history.parquet"] = [history(i) for i in range(COUNT)]
     write("history.parquet", expected["history.parquet"], "snappy")
     rows = [other(i) for i in range(COUNT)]

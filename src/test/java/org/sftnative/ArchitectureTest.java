@@ -7,6 +7,11 @@ import com.tngtech.archunit.core.domain.JavaClass;
 import com.tngtech.archunit.core.domain.JavaClasses;
 import com.tngtech.archunit.core.importer.ClassFileImporter;
 import com.tngtech.archunit.core.importer.ImportOption;
+import java.net.DatagramSocket;
+import java.net.ServerSocket;
+import java.nio.channels.AsynchronousServerSocketChannel;
+import java.nio.channels.DatagramChannel;
+import java.nio.channels.ServerSocketChannel;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -114,6 +119,26 @@ class ArchitectureTest {
                 .callMethod(System.class, "exit", int.class)
                 .orShould()
                 .callMethod(Runtime.class, "halt", int.class)
+                .check(program);
+    }
+
+    /// Nothing listens on the network but what a user starts to be reached: pages, and the ranks of a run.
+    @Test
+    void onlyWebAndDistListen() {
+        noClasses()
+                .that()
+                .resideOutsideOfPackages("org.sftnative.web..", "org.sftnative.dist..")
+                .should()
+                .dependOnClassesThat()
+                .belongToAnyOf(
+                        ServerSocket.class,
+                        ServerSocketChannel.class,
+                        AsynchronousServerSocketChannel.class,
+                        DatagramSocket.class,
+                        DatagramChannel.class)
+                .orShould()
+                .dependOnClassesThat()
+                .resideInAnyPackage("com.sun.net.httpserver..", "java.rmi..", "javax.management.remote..")
                 .check(program);
     }
 

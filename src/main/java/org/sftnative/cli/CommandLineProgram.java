@@ -128,6 +128,9 @@ public final class CommandLineProgram {
             case "checkpoints" ->
                 work.checkpoints(Path.of(Arguments.value(command.matchedPositionalValue(0, ""))))
                         .forEach(out::println);
+            case "doctor" -> {
+                return new Doctor(out::println).examine() ? OK : FAILED;
+            }
             case "docs" -> out.print(docs());
             default -> throw new IllegalStateException(command.commandSpec().name());
         }

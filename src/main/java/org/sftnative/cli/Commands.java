@@ -104,6 +104,9 @@ final class Commands {
                 .description("output directory of a run")
                 .build());
         root.addSubcommand("checkpoints", checkpoints);
+        root.addSubcommand(
+                "doctor",
+                command("doctor", "Examine this machine: driver, libraries, kernels, rates.", "sft-native doctor"));
         CommandSpec docs = command("docs", "Print docs/SETTINGS.md.", "sft-native docs > docs/SETTINGS.md");
         docs.usageMessage().hidden(true);
         root.addSubcommand("docs", docs);

@@ -62,6 +62,9 @@ public final class SettingsFile {
             throw new InputException(name + " is not valid YAML: nested too deeply", e);
         } catch (YamlEngineException e) {
             throw new InputException(name + " is not valid YAML: " + e.getMessage(), e);
+        } catch (NumberFormatException | IndexOutOfBoundsException e) {
+            // the parser's own, of an escape such as "\\x"
+            throw new InputException(name + " is not valid YAML: an escape in quotes is cut short", e);
         }
         if (documents.size() > 1) {
             throw new InputException(origin(name, documents.get(1)) + " starts a second document\n  keep one");
@@ -131,7 +134,10 @@ public final class SettingsFile {
                 + node.getStartMark().map(mark -> ":" + (mark.getLine() + 1)).orElse("");
     }
 
-    private static String text(Path file) {
+    /// The text of a small file.
+    ///
+    /// @throws InputException if it does not exist, is larger than 1 MiB, or is not UTF-8
+    public static String text(Path file) {
         // a stream, not Files.size: --config /dev/stdin is welcome
         try (InputStream in = Files.newInputStream(file)) {
             byte[] bytes = in.readNBytes(LIMIT_BYTES + 1);

@@ -98,6 +98,9 @@ final class CsvRows implements RowReader {
                 return new Record(cells.done, first, cells.problem);
             }
             cells.cell.append('\n');
+            if (cells.cell.length() > TextLines.LONGEST) {
+                throw new TextLines.TooLong();
+            }
         }
     }
 

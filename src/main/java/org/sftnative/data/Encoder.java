@@ -143,7 +143,7 @@ public final class Encoder {
         if (weight == null || weight.isNull()) {
             return true;
         }
-        if (weight.isNumber() && (weight.doubleValue() == 0 || weight.doubleValue() == 1)) {
+        if (Json.isOneOrNone(weight)) {
             return weight.doubleValue() == 1;
         }
         throw new InputException("turn " + (index + 1) + " has weight " + weight + ", must be 0 or 1");

@@ -6,8 +6,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalDouble;
 import java.util.stream.Collectors;
 import org.sftnative.InputException;
+import org.sftnative.io.JsonFiles;
 import tools.jackson.core.JacksonException;
 import tools.jackson.core.StreamReadConstraints;
 import tools.jackson.core.StreamReadFeature;
@@ -21,9 +23,9 @@ import tools.jackson.databind.node.ObjectNode;
 final class Json {
     static final JsonMapper STRICT = strict(StreamReadConstraints.defaults());
 
-    /// The same for rows, which may be as long as the memory holds: the parser's own limit of a string is 100 MB.
+    /// The same for rows, whose texts may be as long as a row.
     static final JsonMapper ROWS = strict(
-            StreamReadConstraints.builder().maxStringLength(Integer.MAX_VALUE).build());
+            StreamReadConstraints.builder().maxStringLength(TextLines.LONGEST).build());
 
     private Json() {}
 
@@ -52,7 +54,7 @@ final class Json {
         } catch (IOException e) {
             throw new InputException("cannot read " + file + ": " + reason(e), e);
         } catch (JacksonException e) {
-            throw new InputException(file + " is not valid JSON" + where(e) + ": " + e.getOriginalMessage(), e);
+            throw new InputException(file + " is not valid JSON" + where(e) + ": " + JsonFiles.problem(e), e);
         }
     }
 
@@ -72,6 +74,12 @@ final class Json {
             case NULL -> "null";
             default -> "nothing";
         };
+    }
+
+    /// Whether a value is the number 0 or the number 1.
+    static boolean isOneOrNone(JsonNode node) {
+        OptionalDouble value = node.isNumber() ? node.asDoubleOpt() : OptionalDouble.empty();
+        return value.isPresent() && (value.getAsDouble() == 0 || value.getAsDouble() == 1);
     }
 
     /// For a message: ` (keys: instruction, response)`.

@@ -12,6 +12,7 @@ import org.sftnative.InputException;
 import tools.jackson.core.JacksonException;
 import tools.jackson.core.JsonParser;
 import tools.jackson.core.JsonToken;
+import tools.jackson.core.exc.StreamConstraintsException;
 import tools.jackson.core.exc.UnexpectedEndOfInputException;
 import tools.jackson.databind.DeserializationFeature;
 import tools.jackson.databind.JsonNode;
@@ -69,6 +70,10 @@ final class JsonArrayRows implements RowReader {
         } catch (JacksonException e) {
             if (e.getCause() instanceof IOException io) {
                 throw io;
+            }
+            if (e instanceof StreamConstraintsException
+                    && e.getOriginalMessage().startsWith("String")) {
+                throw Rows.tooLong(file, number + 1, e);
             }
             // the parser has an exception of its own for an end inside a token, but not between two
             if (e instanceof UnexpectedEndOfInputException

@@ -10,9 +10,14 @@ import java.math.BigDecimal;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Path;
+import java.util.Locale;
 import java.util.Optional;
 import java.util.logging.Level;
 import java.util.logging.Logger;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.sftnative.InputException;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ArrayNode;
@@ -29,6 +34,9 @@ final class ParquetRows implements RowReader {
     }
 
     private static final JsonNodeFactory NODES = JsonNodeFactory.instance;
+
+    /// Those of the format that no library here unpacks, as the reader's messages name them.
+    private static final Pattern CODEC = Pattern.compile("\\b(lz4_raw|lz4|brotli|lzo)\\b", Pattern.CASE_INSENSITIVE);
 
     private final Path file;
     private final FileChannel channel;
@@ -68,9 +76,21 @@ final class ParquetRows implements RowReader {
     }
 
     private InputException broken(Exception e) {
+        String said = Stream.<Throwable>iterate(e, cause -> cause != null, Throwable::getCause)
+                .map(cause -> cause.toString())
+                .collect(Collectors.joining(" "));
+        Matcher codec = CODEC.matcher(said);
+        if (codec.find()) {
+            return new InputException(
+                    file + " is compressed with " + codec.group(1).toUpperCase(Locale.ROOT) + ", which is not supported"
+                            + "\n  write it with snappy, zstd, gzip or none, as pyarrow's"
+                            + " parquet.write_table(table, path, compression='zstd') does",
+                    e);
+        }
+        boolean known = e.getMessage() != null && (e instanceof IOException || e instanceof IllegalArgumentException);
         return new InputException(
                 file + " is not a Parquet file that can be read, after row " + number + ": "
-                        + (e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage()),
+                        + (known ? Json.shown(e.getMessage()) : "its structure is damaged") + "\n  get it again",
                 e);
     }
 

@@ -3,6 +3,7 @@ package org.sftnative.data;
 import java.nio.file.Path;
 import java.util.Optional;
 import org.sftnative.InputException;
+import org.sftnative.io.JsonFiles;
 import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ArrayNode;
@@ -87,7 +88,7 @@ public record Row(Path file, int number, ObjectNode fields) {
             try {
                 value = Json.ROWS.readTree(text);
             } catch (JacksonException e) {
-                throw wrong("'" + field + "' is a string that is no JSON: " + e.getOriginalMessage(), needs);
+                throw wrong("'" + field + "' is a string that is no JSON: " + JsonFiles.problem(e), needs);
             }
         }
         if (value.isMissingNode() || value.isNull()) {

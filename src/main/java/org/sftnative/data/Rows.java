@@ -10,6 +10,7 @@ import java.util.Locale;
 import java.util.NoSuchElementException;
 import java.util.Optional;
 import org.sftnative.InputException;
+import org.sftnative.io.JsonFiles;
 import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
 
@@ -39,6 +40,8 @@ public final class Rows implements Iterator<Row>, AutoCloseable {
         }
         try {
             return new Rows(file, reader(file));
+        } catch (TextLines.TooLong e) {
+            throw tooLong(file, 1, e);
         } catch (IOException e) {
             throw new InputException("cannot read " + file + ": " + Json.reason(e), e);
         } catch (OutOfMemoryError e) {
@@ -97,6 +100,8 @@ public final class Rows implements Iterator<Row>, AutoCloseable {
             ended = read.isEmpty();
             number += read.isPresent() ? 1 : 0;
             return read;
+        } catch (TextLines.TooLong e) {
+            throw tooLong(file, number + 1, e);
         } catch (IOException e) {
             throw new InputException("cannot read " + file + ": " + Json.reason(e), e);
         } catch (OutOfMemoryError e) {
@@ -139,8 +144,16 @@ public final class Rows implements Iterator<Row>, AutoCloseable {
 
     static InputException notJson(Path file, int number, int line, JacksonException e) {
         return new InputException(
-                file + ", row " + number + ": not valid JSON in line " + line + ": " + e.getOriginalMessage() + "\n  "
+                file + ", row " + number + ": not valid JSON in line " + line + ": " + JsonFiles.problem(e) + "\n  "
                         + EXPECTED,
+                e);
+    }
+
+    /// A row that no reader takes, see [TextLines#LONGEST].
+    static InputException tooLong(Path file, int number, Exception e) {
+        return new InputException(
+                file + ", row " + number + " has more than " + TextLines.LONGEST
+                        + " bytes, which no row may have\n  divide it into several rows",
                 e);
     }
 

@@ -11,6 +11,15 @@ import java.util.Optional;
 
 /// Lines of UTF-8 text, ended by LF alone, so that one that is not UTF-8 spoils no other.
 final class TextLines implements AutoCloseable {
+    /// Of a line and so of a row, in bytes: tokenising one takes about a second for each of its megabytes, whatever
+    /// the length that it is cut to afterwards.
+    static final int LONGEST = 32 << 20;
+
+    /// A line that is too long to be a row.
+    static final class TooLong extends IOException {
+        private static final long serialVersionUID = 1L;
+    }
+
     /// @param text without its LF; a CR before that stays. Where `utf8` is false, with U+FFFD for what is no text
     /// @param number from 1
     record Line(String text, int number, boolean utf8) {}
@@ -28,6 +37,8 @@ final class TextLines implements AutoCloseable {
     }
 
     /// The next line; empty at the end.
+    ///
+    /// @throws TooLong if it has more bytes than a row may have
     Optional<Line> next() throws IOException {
         int length = 0;
         while (true) {
@@ -44,8 +55,11 @@ final class TextLines implements AutoCloseable {
                 stop++;
             }
             int piece = stop - at;
+            if (length + piece > LONGEST) {
+                throw new TooLong();
+            }
             if (length + piece > line.length) {
-                line = Arrays.copyOf(line, (int) Math.min(Integer.MAX_VALUE - 8L, 2L * (length + piece)));
+                line = Arrays.copyOf(line, Math.min(LONGEST, 2 * (length + piece)));
             }
             System.arraycopy(buffer, at, line, length, piece);
             length += piece;

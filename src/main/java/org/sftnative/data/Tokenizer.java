@@ -52,8 +52,11 @@ public final class Tokenizer {
         directory = file.toAbsolutePath().getParent();
         this.specialNames = Map.copyOf(specialNames);
         this.chatTemplates = Map.copyOf(chatTemplates);
-        whole = new NativeTokenizer(json.whole(), file.toString());
-        plain = new NativeTokenizer(json.withoutSpecial(), file.toString());
+        String wholeJson = json.whole();
+        String plainJson = json.withoutSpecial();
+        TokenizerTrial.check(file, wholeJson, plainJson);
+        whole = new NativeTokenizer(wholeJson, file.toString());
+        plain = new NativeTokenizer(plainJson, file.toString());
         pieces = json.splitsAtBlanks() ? Optional.of(new BlankPieces(whole)) : Optional.empty();
         special = json.special();
         unknownId = json.unknown().orElse(-1);
@@ -119,7 +122,7 @@ public final class Tokenizer {
     }
 
     /// The special tokens that the files name, as transformers gives them to a chat template.
-    private static Map<String, String> specialNames(List<ObjectNode> byName) {
+    static Map<String, String> specialNames(List<ObjectNode> byName) {
         Map<String, String> names = new HashMap<>();
         for (String name : NAMES) {
             for (ObjectNode source : byName) {
@@ -133,7 +136,7 @@ public final class Tokenizer {
         return names;
     }
 
-    private static OptionalInt find(String name, TokenizerJson json, List<ObjectNode> byName, List<ObjectNode> byId) {
+    static OptionalInt find(String name, TokenizerJson json, List<ObjectNode> byName, List<ObjectNode> byId) {
         for (ObjectNode source : byName) {
             JsonNode token = source.path(name);
             OptionalInt id = json.id(token.isObject() ? token.path("content").asString("") : token.asString(""));
@@ -144,7 +147,7 @@ public final class Tokenizer {
         for (ObjectNode source : byId) {
             JsonNode id = source.path(name + "_id");
             JsonNode first = id.isArray() ? id.path(0) : id;
-            if (first.isIntegralNumber()) {
+            if (first.isIntegralNumber() && first.canConvertToInt()) {
                 return OptionalInt.of(first.intValue());
             }
         }

@@ -161,7 +161,7 @@ final class TokenizerJson {
     /// The token that stands for characters which the vocabulary lacks, where the model has one.
     OptionalInt unknown() {
         JsonNode model = root.path("model");
-        return model.path("unk_id").isIntegralNumber()
+        return model.path("unk_id").isIntegralNumber() && model.path("unk_id").canConvertToInt()
                 ? OptionalInt.of(model.path("unk_id").intValue())
                 : id(model.path("unk_token").asString(""));
     }

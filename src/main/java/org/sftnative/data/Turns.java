@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import org.sftnative.config.Suggestion;
+import org.sftnative.io.JsonFiles;
 import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ArrayNode;
@@ -202,7 +203,7 @@ final class Turns {
     }
 
     private int weight(JsonNode value, String what) {
-        if (value.isNumber() && (value.doubleValue() == 0 || value.doubleValue() == 1)) {
+        if (Json.isOneOrNone(value)) {
             return (int) value.doubleValue();
         }
         throw row.wrong(
@@ -218,7 +219,7 @@ final class Turns {
         try {
             read = Json.ROWS.readTree(text);
         } catch (JacksonException e) {
-            throw row.wrong(where + ": a function_call that is no JSON: " + e.getOriginalMessage(), needed);
+            throw row.wrong(where + ": a function_call that is no JSON: " + JsonFiles.problem(e), needed);
         }
         ArrayNode calls = JsonNodeFactory.instance.arrayNode();
         for (JsonNode call : read.isArray() ? read.values() : List.of(read)) {

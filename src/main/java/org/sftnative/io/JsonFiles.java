@@ -10,12 +10,15 @@ import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.Locale;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import org.sftnative.InputException;
 import tools.jackson.core.JacksonException;
 import tools.jackson.core.StreamReadFeature;
 import tools.jackson.core.util.DefaultIndenter;
 import tools.jackson.core.util.DefaultPrettyPrinter;
 import tools.jackson.core.util.Separators;
+import tools.jackson.databind.DatabindException;
 import tools.jackson.databind.DeserializationFeature;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.ObjectWriter;
@@ -42,6 +45,9 @@ public final class JsonFiles {
                     .withObjectIndenter(new DefaultIndenter("  ", "\n"))
                     .withArrayIndenter(new DefaultIndenter("  ", "\n")));
 
+    private static final Pattern PARSERS_OWN = Pattern.compile(
+            " ?\\((?:for \\w+ starting at|start marker at) \\[Source:.*?(?:\\]\\)|$)|,? ?\\(?(?:from )?`[\\w.]+(?:\\(\\))?`\\)?");
+
     private JsonFiles() {}
 
     /// Reads a file that holds one JSON object in UTF-8.
@@ -61,9 +67,21 @@ public final class JsonFiles {
                     + ", must hold a JSON object");
         } catch (JacksonException e) {
             int line = e.getLocation() == null ? 1 : e.getLocation().getLineNr();
-            throw new InputException(
-                    path + ", line " + Math.max(1, line) + ": not JSON: " + Shown.text(e.getOriginalMessage()), e);
+            throw new InputException(path + ", line " + Math.max(1, line) + ": not JSON: " + problem(e), e);
         }
+    }
+
+    /// What is wrong with JSON, in words for its author: without the parser's own names, settings and places.
+    public static String problem(JacksonException e) {
+        if (e instanceof DatabindException wrong && !wrong.getPath().isEmpty()) {
+            String member = wrong.getPath().stream()
+                    .map(step -> step.getPropertyName() == null ? "" + step.getIndex() : step.getPropertyName())
+                    .collect(Collectors.joining("."));
+            return "'" + Shown.text(member) + "' is missing, of a wrong kind or out of its range";
+        }
+        String said = e.getOriginalMessage() == null ? "" : e.getOriginalMessage();
+        return Shown.text(
+                PARSERS_OWN.matcher(said.lines().findFirst().orElse("")).replaceAll(""));
     }
 
     /// A node as Python's `json.dumps(node, indent=2, sort_keys=True)` writes it, with a newline at the end.

@@ -3,6 +3,7 @@ package org.sftnative.io;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
+import java.math.BigInteger;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
@@ -61,7 +62,7 @@ public final class Manifest {
             return Optional.of("its " + NAME + " cannot be read");
         }
         JsonNode version = manifest.path("format_version");
-        if (version.isIntegralNumber() && version.longValue() > VERSION) {
+        if (version.isIntegralNumber() && version.bigIntegerValue().compareTo(BigInteger.valueOf(VERSION)) > 0) {
             throw new InputException(file + " has format version " + version + ", this program reads " + VERSION
                     + "\n  use the version of the program that wrote it, or a newer one");
         }
@@ -80,7 +81,7 @@ public final class Manifest {
                     return Optional.of(entry.getKey() + " is missing");
                 }
                 long actual = size(directory.resolve(entry.getKey()));
-                if (!size.isIntegralNumber() || size.longValue() != actual) {
+                if (!size.isIntegralNumber() || !size.canConvertToLong() || size.longValue() != actual) {
                     return Optional.of(entry.getKey() + " has " + actual + " bytes, had " + size);
                 }
             }

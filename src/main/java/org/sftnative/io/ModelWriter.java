@@ -222,7 +222,7 @@ public final class ModelWriter {
         theta.ifPresent(value -> both.set("rope_theta", value));
         ObjectNode scaling = parameters.deepCopy();
         scaling.remove("rope_theta");
-        boolean scaled = !scaling.get("rope_type").asString().equals("default");
+        boolean scaled = !scaling.get("rope_type").asString("").equals("default");
         both.set("rope_scaling", scaled ? scaling : JsonNodeFactory.instance.nullNode());
         theta.ifPresent(value -> parameters.set("rope_theta", value));
         both.set("rope_parameters", parameters);

@@ -3,6 +3,7 @@ package org.sftnative.model;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalDouble;
 import java.util.OptionalInt;
 import org.sftnative.InputException;
 import tools.jackson.databind.JsonNode;
@@ -50,16 +51,21 @@ public record LlamaConfig(
     /// The model types that are LLaMA in all but name.
     public static final List<String> MODEL_TYPES = List.of("llama", "mistral", "qwen2");
 
+    /// Far beyond any model, and small enough that sizes of weights do not overflow 64 bits, nor lists of their names
+    /// the memory.
+    private static final int WIDEST = 1 << 20;
+
     public LlamaConfig {
         eosTokenIds = List.copyOf(eosTokenIds);
-        positive("vocab_size", vocabSize);
-        positive("hidden_size", hiddenSize);
-        positive("intermediate_size", intermediateSize);
-        positive("num_hidden_layers", nLayer);
-        positive("num_attention_heads", nHead);
-        positive("num_key_value_heads", nKvHead);
-        positive("head_dim", headDim);
-        positive("max_position_embeddings", maxPositionEmbeddings);
+        bounded("vocab_size", vocabSize, 1 << 26);
+        bounded("hidden_size", hiddenSize, WIDEST);
+        bounded("intermediate_size", intermediateSize, 4 * WIDEST);
+        bounded("num_hidden_layers", nLayer, 1 << 13);
+        bounded("num_attention_heads", nHead, WIDEST);
+        bounded("num_key_value_heads", nKvHead, WIDEST);
+        bounded("head_dim", headDim, WIDEST);
+        bounded("num_attention_heads times head_dim", (long) nHead * headDim, WIDEST);
+        bounded("max_position_embeddings", maxPositionEmbeddings, Integer.MAX_VALUE);
         if (nHead % nKvHead != 0) {
             throw new InputException("config.json: num_attention_heads " + nHead
                     + " is not a multiple of num_key_value_heads " + nKvHead);
@@ -132,9 +138,10 @@ public record LlamaConfig(
         return nKvHead * headDim;
     }
 
-    private static void positive(String field, int value) {
-        if (value <= 0) {
-            throw new InputException("config.json: " + field + " is " + value + ", must be above 0");
+    private static void bounded(String field, long value, long most) {
+        if (value <= 0 || value > most) {
+            throw new InputException("config.json: " + field + " is " + value + ", must be "
+                    + (value <= 0 ? "above 0" : "at most " + most));
         }
     }
 
@@ -167,7 +174,7 @@ public record LlamaConfig(
 
         void refuseUnless(String name, String supported) {
             present(json, name).ifPresent(n -> {
-                if (!n.asString().equals(supported)) {
+                if (!n.asString("").equals(supported)) {
                     throw wrong(name, n, supported + " (nothing else is supported)");
                 }
             });
@@ -197,7 +204,7 @@ public record LlamaConfig(
             JsonNode json = f.json;
             String type = present(json, "rope_type")
                     .or(() -> present(json, "type"))
-                    .map(JsonNode::asString)
+                    .map(node -> node.asString(""))
                     .orElse("default");
             return switch (type) {
                 case "default" -> new RopeScaling.Default();
@@ -239,14 +246,17 @@ public record LlamaConfig(
         }
 
         private static double toDouble(String name, JsonNode node) {
-            if (!node.isNumber()) {
+            OptionalDouble value = node.isNumber() ? node.asDoubleOpt() : OptionalDouble.empty();
+            if (value.isEmpty() || !Double.isFinite(value.getAsDouble())) {
                 throw wrong(name, node, "a number");
             }
-            return node.asDouble();
+            return value.getAsDouble();
         }
 
         private static InputException wrong(String name, JsonNode node, String expected) {
-            return new InputException("config.json: " + name + " is " + node + ", must be " + expected);
+            String given = node.toString();
+            String shown = given.length() > 80 ? given.substring(0, 80) + "..." : given;
+            return new InputException("config.json: " + name + " is " + shown + ", must be " + expected);
         }
     }
 }

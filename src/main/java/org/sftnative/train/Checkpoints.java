@@ -24,6 +24,7 @@ import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.sftnative.InputException;
 import org.sftnative.io.AtomicFiles;
+import org.sftnative.io.JsonFiles;
 import org.sftnative.io.Manifest;
 import org.sftnative.io.SafetensorsFile;
 import org.sftnative.io.SafetensorsWriter;
@@ -272,10 +273,7 @@ public final class Checkpoints {
             }
             return saved;
         } catch (JacksonException e) {
-            throw new InputException(
-                    file + " cannot be read: "
-                            + e.getOriginalMessage().lines().findFirst().orElse("") + DAMAGED,
-                    e);
+            throw new InputException(file + " cannot be read: " + JsonFiles.problem(e) + DAMAGED, e);
         }
     }
 

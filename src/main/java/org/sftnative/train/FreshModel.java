@@ -7,6 +7,7 @@ import java.util.Optional;
 import org.sftnative.InputException;
 import org.sftnative.config.InitSettings;
 import org.sftnative.data.Tokenizer;
+import org.sftnative.io.JsonFiles;
 import org.sftnative.io.ModelWriter;
 import org.sftnative.model.Initialisation;
 import org.sftnative.model.LlamaConfig;
@@ -69,7 +70,7 @@ public final class FreshModel {
         } catch (IOException e) {
             throw new InputException(file + " cannot be read: " + e.getMessage(), e);
         } catch (JacksonException e) {
-            throw new InputException(file + ":" + e.getLocation().getLineNr() + ": " + e.getOriginalMessage(), e);
+            throw new InputException(file + ":" + e.getLocation().getLineNr() + ": " + JsonFiles.problem(e), e);
         }
     }
 

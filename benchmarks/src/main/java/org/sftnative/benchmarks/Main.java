@@ -3,16 +3,50 @@ package org.sftnative.benchmarks;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.TreeSet;
+import org.openjdk.jmh.runner.BenchmarkList;
+import org.openjdk.jmh.runner.BenchmarkListEntry;
+import org.openjdk.jmh.runner.format.OutputFormatFactory;
+import org.openjdk.jmh.runner.options.CommandLineOptionException;
+import org.openjdk.jmh.runner.options.CommandLineOptions;
+import org.openjdk.jmh.runner.options.VerboseMode;
+import org.sftnative.tensor.Torch;
 
-/// JMH's own command line, with two things always on: a benchmark that fails ends the run with a non-zero status, and
-/// peak memory is measured.
+/// JMH's own command line, with three things always on: a benchmark that fails ends the run with a non-zero status,
+/// peak memory is measured, and what needs a card (the classes `Card..`) is counted as skipped where there is none.
 public final class Main {
+    private static final String CARD = ".*\\.Card[^.]*\\..*";
+
     private Main() {}
 
     /// @param args those of JMH; `-h` lists them
-    public static void main(String[] args) throws IOException {
+    public static void main(String[] args) throws IOException, CommandLineOptionException {
         List<String> all = new ArrayList<>(List.of("-foe", "true", "-prof", PeakBytes.class.getName()));
         all.addAll(List.of(args));
+        Torch.start(0);
+        if (!Here.hasCard()) {
+            List<String> chosen = new CommandLineOptions(args).getIncludes();
+            TreeSet<String> skipped = new TreeSet<>();
+            boolean others = false;
+            for (BenchmarkListEntry entry : BenchmarkList.defaultList()
+                    .find(
+                            OutputFormatFactory.createFormatInstance(System.out, VerboseMode.SILENT),
+                            chosen,
+                            List.of())) {
+                if (entry.getUsername().matches(CARD)) {
+                    skipped.add(entry.getUsername().replaceFirst(".*\\.(?=[^.]*\\.[^.]*$)", ""));
+                } else {
+                    others = true;
+                }
+            }
+            if (!skipped.isEmpty()) {
+                System.out.println(skipped.size() + " benchmarks skipped, no CUDA device: " + skipped);
+                all.addAll(List.of("-e", CARD));
+                if (!others) {
+                    return;
+                }
+            }
+        }
         org.openjdk.jmh.Main.main(all.toArray(String[]::new));
     }
 }

@@ -1,6 +1,7 @@
 package org.sftnative.benchmarks;
 
 import java.util.List;
+import org.bytedeco.pytorch.Device;
 import org.openjdk.jmh.infra.BenchmarkParams;
 import org.openjdk.jmh.infra.IterationParams;
 import org.openjdk.jmh.profile.InternalProfiler;
@@ -9,7 +10,8 @@ import org.openjdk.jmh.results.IterationResult;
 import org.openjdk.jmh.results.ScalarResult;
 import org.sftnative.tensor.Devices;
 
-/// `peakBytes` of benchmarks that have a parameter `device`: most bytes in use since the fork began, its setup
+/// `allocatedPeakBytes` (CUDA) or `residentPeakBytes` (CPU) of benchmarks that have a parameter `device`: most bytes in
+/// use since the fork began, its setup
 /// included. A profiler and not an `@AuxCounters` field, because JMH adds those up over iterations and forks.
 public final class PeakBytes implements InternalProfiler {
     @Override
@@ -28,7 +30,12 @@ public final class PeakBytes implements InternalProfiler {
         if (!benchmark.getParamsKeys().contains("device")) {
             return List.of();
         }
-        long bytes = Devices.peakBytes(Devices.parse(benchmark.getParam("device")));
-        return List.of(new ScalarResult("peakBytes", bytes, "bytes", AggregationPolicy.MAX));
+        Device device = Devices.parse(benchmark.getParam("device"));
+        long bytes = Devices.peakBytes(device);
+        return List.of(new ScalarResult(
+                Devices.isCuda(device) ? "allocatedPeakBytes" : "residentPeakBytes",
+                bytes,
+                "bytes",
+                AggregationPolicy.MAX));
     }
 }

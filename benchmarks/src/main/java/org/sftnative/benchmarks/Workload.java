@@ -22,7 +22,14 @@ public enum Workload {
              "num_hidden_layers": 6, "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 32,
              "max_position_embeddings": 1024, "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "hidden_act": "silu",
              "initializer_range": 0.02, "attention_bias": false, "mlp_bias": false, "tie_word_embeddings": false}
-            """, 16, 4096);
+            """, 16, 4096),
+    /// A shape so small that a step is the host's work: calls into libtorch and our kernels, and the loop around them.
+    TINY("""
+            {"model_type": "llama", "vocab_size": 512, "hidden_size": 64, "intermediate_size": 128,
+             "num_hidden_layers": 8, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16,
+             "max_position_embeddings": 1024, "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "hidden_act": "silu",
+             "initializer_range": 0.02, "attention_bias": false, "mlp_bias": false, "tie_word_embeddings": false}
+            """, 1, 4096);
 
     /// Quantiles (0, 5, .. 100%) of 999 Alpaca rows under a byte-level BPE vocabulary of 4,096: tokens of the prompt,
     /// template included, and of the response with its EOS. Mean 52 and 209; cut at 512 tokens in all.

@@ -1,0 +1,234 @@
+package org.sftnative.benchmarks.guard;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.SplittableRandom;
+import java.util.TreeMap;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/// The guard's judgement, on results as JMH writes them.
+class GuardTest {
+    private static final Place H100 = new Place("NVIDIA H100 80GB HBM3", "25.0.1", "2.10.0-1.5.13");
+
+    @TempDir
+    Path folder;
+
+    @Test
+    void fivePercentSlowerIsRegressed() throws IOException {
+        Comparison c = compared(1.05, 0.01);
+        assertEquals(1, c.status());
+        assertEquals(
+                Verdict.Kind.REGRESSED,
+                c.verdicts().get("TrainStep.run[engine=fused]").kind());
+        assertTrue(c.toString().startsWith("REGRESSED       TrainStep.run[engine=fused] time x 1.04"), c.toString());
+    }
+
+    @Test
+    void fivePercentFasterIsImproved() throws IOException {
+        Comparison c = compared(0.95, 0.01);
+        assertEquals(0, c.status());
+        assertEquals(
+                Verdict.Kind.IMPROVED,
+                c.verdicts().get("TrainStep.run[engine=fused]").kind());
+    }
+
+    /// Of 2,000 comparisons of a build with itself, on a machine whose forks differ by 2%, few may cry wolf.
+    @Test
+    void noiseIsNoChange() {
+        SplittableRandom random = new SplittableRandom(3);
+        int wolf = 0;
+        int caught = 0;
+        for (int i = 0; i < 2000; i++) {
+            wolf += Verdict.of(forks(random, 1, 0.02, 6), forks(random, 1, 0.02, 6))
+                                    .kind()
+                            == Verdict.Kind.REGRESSED
+                    ? 1
+                    : 0;
+            caught += Verdict.of(forks(random, 1, 0.01, 6), forks(random, 1.05, 0.01, 6))
+                                    .kind()
+                            == Verdict.Kind.REGRESSED
+                    ? 1
+                    : 0;
+        }
+        assertTrue(wolf <= 20, wolf + " of 2,000"); // 0.5% each side, and only beyond 1.5%
+        assertTrue(caught >= 1900, caught + " of 2,000");
+    }
+
+    /// The machine warms up: every fork is slower than the one before.
+    @Test
+    void aDriftOfTheMachineIsNoChange() {
+        List<Double> base = new ArrayList<>();
+        List<Double> candidate = new ArrayList<>();
+        for (int i = 0; i < 8; i++) {
+            (i % 2 == 0 ? base : candidate).add(1 + 0.02 * (2 * i));
+            (i % 2 == 0 ? candidate : base).add(1 + 0.02 * (2 * i + 1));
+        }
+        assertEquals(Verdict.Kind.NO_CLEAR_CHANGE, Verdict.of(base, candidate).kind());
+    }
+
+    @Test
+    void aRestlessMachineProvesNothing() {
+        List<Double> base = List.of(1.0, 1.9, 0.8, 1.4, 1.0, 2.0);
+        List<Double> candidate = List.of(1.5, 0.9, 1.6, 0.9, 2.1, 1.0);
+        Verdict v = Verdict.of(base, candidate);
+        assertEquals(Verdict.Kind.INVALID, v.kind());
+        assertTrue(v.reason().contains("not quiet"), v.reason());
+    }
+
+    @Test
+    void threePairsAreTooFew() {
+        assertEquals(
+                Verdict.Kind.INVALID,
+                Verdict.of(List.of(1.0, 1.0, 1.0), List.of(2.0, 2.0, 2.0)).kind());
+        assertEquals(
+                Verdict.Kind.INVALID,
+                Verdict.of(List.of(1.0, 1.0, 1.0, 1.0), List.of(2.0, 2.0, 2.0)).kind());
+    }
+
+    @Test
+    void rowThatVanishedIsInvalid() throws IOException {
+        Path base =
+                file("base", row("TrainStep.run", "thrpt", "ops/s", 10, 10), row("Load.load", "avgt", "ms/op", 3, 3));
+        Path candidate = file("candidate", row("TrainStep.run", "thrpt", "ops/s", 10, 10));
+        Comparison c = Comparison.of(Results.read(List.of(base)), Results.read(List.of(candidate)));
+        assertEquals(2, c.status());
+        assertTrue(c.toString().contains("only the base has it"), c.toString());
+    }
+
+    @Test
+    void morePeakMemoryIsRegressedHoweverFast() throws IOException {
+        TreeMap<String, Row> base = new TreeMap<>();
+        TreeMap<String, Row> candidate = new TreeMap<>();
+        List<Double> forks = List.of(1.0, 1.01, 1.0, 0.99);
+        base.put("a", new Row("a", forks, new TreeMap<>(java.util.Map.of("allocatedPeakBytes", 1e9))));
+        candidate.put("a", new Row("a", forks, new TreeMap<>(java.util.Map.of("allocatedPeakBytes", 1e9 + 512))));
+        assertEquals(1, Comparison.of(base, candidate).status());
+        assertEquals(0, Comparison.of(candidate, base).status());
+    }
+
+    @Test
+    void resultsThatAreCutShortAreRefused() throws IOException {
+        Path whole = file("whole", row("TrainStep.run", "thrpt", "ops/s", 10, 10));
+        String text = Files.readString(whole);
+        Path cut = Files.writeString(folder.resolve("cut.json"), text.substring(0, text.length() / 2));
+        Path empty = Files.writeString(folder.resolve("empty.json"), "[]");
+        Path nan = file("nan", row("TrainStep.run", "thrpt", "ops/s", Double.NaN, 10));
+        for (Path bad : List.of(cut, empty, nan, folder.resolve("missing.json"))) {
+            assertThrows(BadResults.class, () -> Results.read(List.of(bad)), bad.toString());
+        }
+    }
+
+    @Test
+    void forksWithOtherRowsAreRefused() throws IOException {
+        Path first = file("first", row("A.a", "thrpt", "ops/s", 10));
+        Path second = file("second", row("B.b", "thrpt", "ops/s", 10));
+        assertThrows(BadResults.class, () -> Results.read(List.of(first, second)));
+    }
+
+    @Test
+    void throughputAndTimeAreBothSeconds() throws IOException {
+        Path file = file("units", row("A.a", "thrpt", "ops/s", 4), row("B.b", "avgt", "us/op", 250));
+        assertEquals(
+                0.25,
+                Results.read(List.of(file)).get("A.a[engine=fused]").seconds().getFirst(),
+                1e-12);
+        assertEquals(
+                250e-6,
+                Results.read(List.of(file)).get("B.b[engine=fused]").seconds().getFirst(),
+                1e-12);
+    }
+
+    @Test
+    void baselineOfAnotherPlaceIsRefusedWithBothNamed() throws IOException {
+        TreeMap<String, Row> rows = new TreeMap<>();
+        rows.put("a", new Row("a", List.of(1.0, 1.0, 1.0, 1.0), new TreeMap<>()));
+        Path file = Baseline.append(folder, H100, "abc", "1980", rows);
+        assertEquals(
+                "nvidia-h100-80gb-hbm3-25.0.1-2.10.0-1.5.13.jsonl",
+                file.getFileName().toString());
+        assertEquals(rows, Baseline.read(file, H100));
+        for (Place other : List.of(
+                new Place("NVIDIA H200", H100.jdk(), H100.libtorch()),
+                new Place(H100.card(), "25.0.2", H100.libtorch()),
+                new Place(H100.card(), H100.jdk(), "2.11.0"))) {
+            BadResults e = assertThrows(BadResults.class, () -> Baseline.read(file, other));
+            assertTrue(e.getMessage().contains(H100.differences(other)), e.getMessage());
+            assertTrue(e.getMessage().contains(" against "), e.getMessage());
+        }
+        Files.writeString(file, Files.readString(file) + "{\"row\": \"a\", \"se");
+        assertThrows(BadResults.class, () -> Baseline.read(file, H100));
+    }
+
+    @Test
+    void anyOtherCountIsADifference() {
+        TreeMap<String, Long> accepted =
+                new TreeMap<>(java.util.Map.of("live_pointers", 0L, "operators", 100L, "gone", 1L));
+        TreeMap<String, Long> counted =
+                new TreeMap<>(java.util.Map.of("live_pointers", 1L, "operators", 99L, "new", 1L));
+        assertEquals(
+                List.of(
+                        "gone: not counted, was 1",
+                        "live_pointers: 1, was 0",
+                        "new: 1, not in the file",
+                        "operators: 99, was 100"),
+                CountsFile.differences(accepted, counted));
+        assertEquals(List.of(), CountsFile.differences(accepted, accepted));
+    }
+
+    private Comparison compared(double factor, double noise) throws IOException {
+        SplittableRandom random = new SplittableRandom(1);
+        List<Path> base = new ArrayList<>();
+        List<Path> candidate = new ArrayList<>();
+        for (int i = 0; i < 6; i++) {
+            base.add(file(
+                    "base-" + i,
+                    row(
+                            "TrainStep.run",
+                            "thrpt",
+                            "ops/s",
+                            1 / forks(random, 1, noise, 1).getFirst())));
+            candidate.add(file(
+                    "candidate-" + i,
+                    row(
+                            "TrainStep.run",
+                            "thrpt",
+                            "ops/s",
+                            1 / forks(random, factor, noise, 1).getFirst())));
+        }
+        return Comparison.of(Results.read(base), Results.read(candidate));
+    }
+
+    private static List<Double> forks(SplittableRandom random, double mean, double noise, int count) {
+        List<Double> forks = new ArrayList<>();
+        for (int i = 0; i < count; i++) {
+            forks.add(mean * Math.exp(noise * random.nextGaussian()));
+        }
+        return forks;
+    }
+
+    private static String row(String name, String mode, String unit, double... forks) {
+        StringBuilder raw = new StringBuilder();
+        for (double f : forks) {
+            raw.append(raw.isEmpty() ? "" : ", ")
+                    .append("[")
+                    .append(Double.isNaN(f) ? "\"NaN\"" : f)
+                    .append("]");
+        }
+        return String.format(Locale.ROOT, """
+                {"benchmark": "org.sftnative.benchmarks.%s", "mode": "%s", "params": {"engine": "fused"},
+                 "primaryMetric": {"score": 1, "scoreUnit": "%s", "rawData": [%s]}, "secondaryMetrics": {}}""", name, mode, unit, raw);
+    }
+
+    private Path file(String name, String... rows) throws IOException {
+        return Files.writeString(folder.resolve(name + ".json"), "[" + String.join(",", rows) + "]");
+    }
+}
