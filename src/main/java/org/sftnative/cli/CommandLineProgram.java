@@ -8,7 +8,6 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
-import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.IntConsumer;
 import org.sftnative.InputException;
 import org.sftnative.config.EvalSettings;
@@ -22,14 +21,12 @@ import org.sftnative.config.SettingsFile;
 import org.sftnative.config.SettingsPrinter;
 import org.sftnative.config.SettingsSchema;
 import org.sftnative.data.DataReport;
-import org.sftnative.metrics.ConsoleProgress;
-import org.sftnative.metrics.MetricsFile;
-import org.sftnative.metrics.RunEvent;
-import org.sftnative.metrics.RunListener;
+import org.sftnative.metrics.Screen;
 import org.sftnative.metrics.Units;
 import org.sftnative.tensor.TorchErrors;
 import org.sftnative.train.DivergedException;
 import org.sftnative.train.RunControl;
+import picocli.AutoComplete;
 import picocli.CommandLine;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.ParseResult;
@@ -131,6 +128,12 @@ public final class CommandLineProgram {
             case "doctor" -> {
                 return new Doctor(out::println).examine() ? OK : FAILED;
             }
+            case "report" -> ReportCommand.run(bind(ReportCommand.REPORT, command, "runs"), out);
+            case "dashboard" -> DashboardCommand.run(bind(DashboardCommand.DASHBOARD, command, "run"), out);
+            case "completion" -> out.print(AutoComplete.bash("sft-native", root));
+            case "man" ->
+                ManPages.write(root, Path.of(Arguments.value(command.matchedPositionalValue(0, ""))))
+                        .forEach(out::println);
             case "docs" -> out.print(docs());
             default -> throw new IllegalStateException(command.commandSpec().name());
         }
@@ -151,19 +154,17 @@ public final class CommandLineProgram {
         RunSettings settings = TRAIN.bind(resolved);
         RunControl requests = new RunControl();
         Optional<Signals> signals = halt.map(end -> new Signals(requests, end));
-        AtomicBoolean stopped = new AtomicBoolean();
-        RunListener end = event -> {
-            if (event instanceof RunEvent.Stopped) {
-                stopped.set(true);
-            }
-        };
-        try (RunListener console = new ConsoleProgress(out, terminal, System::nanoTime);
-                RunListener metrics = new MetricsFile(
-                        settings.training().outputDir().resolve("metrics.jsonl"),
-                        problem -> err.println("warning: " + problem))) {
-            work.train(settings, List.of(console, metrics, end), requests);
+        try (RunListeners listeners = new RunListeners(settings, out, err, screen())) {
+            work.train(settings, List.of(listeners), requests);
+            return listeners.stopped() ? signals.map(s -> s.status(STOPPED)).orElse(STOPPED) : OK;
         }
-        return stopped.get() ? signals.map(s -> s.status(STOPPED)).orElse(STOPPED) : OK;
+    }
+
+    private Screen screen() {
+        boolean erases = terminal && !"dumb".equals(System.getenv("TERM"));
+        return erases
+                ? new Screen(true, DataText.colours(true, System.getenv()), TerminalSize::columns)
+                : Screen.FILE;
     }
 
     private void eval(EvalSettings settings) throws Exception {
@@ -178,13 +179,7 @@ public final class CommandLineProgram {
     }
 
     private void data(ParseResult command) throws Exception {
-        List<SettingValue> given = new ArrayList<>(SettingsOptions.given(DATA, command));
-        List<String> files = command.matchedPositionalValue(0, List.<String>of());
-        if (!files.isEmpty()) {
-            given.add(new SettingValue(
-                    "train_file", files.stream().map(Arguments::value).toList(), "FILE"));
-        }
-        ReportSettings settings = DATA.bind(DATA.resolve(given));
+        ReportSettings settings = bind(DATA, command, "train_file");
         DataReport report = work.data(settings);
         if (settings.validate()) {
             report.broken().forEach(why -> why.lines().forEach(line -> out.println(Visible.of(line))));
@@ -211,6 +206,19 @@ public final class CommandLineProgram {
         return schema.bind(schema.resolve(SettingsOptions.given(schema, command)));
     }
 
+    /// @param positional the setting that arguments without a flag are values of
+    private static <R extends Record> R bind(SettingsSchema<R> schema, ParseResult command, String positional) {
+        List<SettingValue> given = new ArrayList<>(SettingsOptions.given(schema, command));
+        List<String> values = command.matchedPositionalValue(0, List.<String>of());
+        if (!values.isEmpty()) {
+            given.add(new SettingValue(
+                    positional,
+                    values.stream().map(Arguments::value).toList(),
+                    command.matchedPositional(0).paramLabel()));
+        }
+        return schema.bind(schema.resolve(given));
+    }
+
     /// docs/SETTINGS.md.
     static String docs() {
         StringBuilder out = new StringBuilder("""
@@ -227,6 +235,8 @@ public final class CommandLineProgram {
         out.append("\n## eval\n").append(SettingsPrinter.markdown(EVAL));
         out.append("\n## data\n").append(SettingsPrinter.markdown(DATA));
         out.append("\n## generate\n").append(SettingsPrinter.markdown(GENERATE));
+        out.append("\n## report\n").append(SettingsPrinter.markdown(ReportCommand.REPORT));
+        out.append("\n## dashboard\n").append(SettingsPrinter.markdown(DashboardCommand.DASHBOARD));
         out.append("\n## init\n").append(SettingsPrinter.markdown(INIT));
         return out.toString();
     }

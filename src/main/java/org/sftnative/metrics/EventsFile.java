@@ -43,32 +43,41 @@ public final class EventsFile implements RunListener {
             case RunEvent.Started started -> {
                 step = started.firstStep();
                 start();
-                ObjectNode line = line("started").put("total_steps", started.totalSteps());
-                started.summary().forEach(line.putObject("summary")::put);
-                append(line);
+                append(event);
             }
             case RunEvent.StepDone done -> step = done.step();
             case RunEvent.Evaluated _ -> {}
-            case RunEvent.Saved saved ->
-                append(line("saved").put("path", saved.directory().toString()).put("seconds", saved.seconds()));
-            case RunEvent.Alerted alert ->
-                append(line("alert").put("kind", alert.kind()).put("message", alert.message()));
-            case RunEvent.Sampled sample ->
-                append(line("sample")
-                        .put("prompt", sample.prompt())
-                        .put("expected", sample.expected())
-                        .put("answer", sample.answer()));
-            case RunEvent.Warned warned -> append(line("warning").put("message", warned.message()));
-            case RunEvent.Stopped stopped -> append(line("stopped").put("total_steps", stopped.totalSteps()));
-            case RunEvent.Finished finished -> append(line("finished").put("path", finished.model().toString()));
+            default -> append(event);
         }
     }
 
-    private ObjectNode line(String event) {
-        return JSON.createObjectNode()
-                .put("at", clock.instant().toString())
-                .put("step", step)
-                .put("event", event);
+    /// What an event says beside numbers, without time and step.
+    static ObjectNode described(RunEvent event) {
+        ObjectNode line = JSON.createObjectNode();
+        switch (event) {
+            case RunEvent.Started started -> {
+                line.put("event", "started").put("total_steps", started.totalSteps());
+                started.summary().forEach(line.putObject("summary")::put);
+            }
+            case RunEvent.StepDone _ -> line.put("event", "step");
+            case RunEvent.Evaluated _ -> line.put("event", "eval");
+            case RunEvent.Saved saved ->
+                line.put("event", "saved")
+                        .put("path", saved.directory().toString())
+                        .put("seconds", saved.seconds());
+            case RunEvent.Alerted alert ->
+                line.put("event", "alert").put("kind", alert.kind()).put("message", alert.message());
+            case RunEvent.Sampled sample ->
+                line.put("event", "sample")
+                        .put("prompt", sample.prompt())
+                        .put("expected", sample.expected())
+                        .put("answer", sample.answer());
+            case RunEvent.Warned warned -> line.put("event", "warning").put("message", warned.message());
+            case RunEvent.Stopped stopped -> line.put("event", "stopped").put("total_steps", stopped.totalSteps());
+            case RunEvent.Finished finished ->
+                line.put("event", "finished").put("path", finished.model().toString());
+        }
+        return line;
     }
 
     private void start() {
@@ -107,7 +116,11 @@ public final class EventsFile implements RunListener {
         return lines;
     }
 
-    private void append(ObjectNode line) {
+    private void append(RunEvent event) {
+        ObjectNode line = JSON.createObjectNode()
+                .put("at", clock.instant().toString())
+                .put("step", step)
+                .setAll(described(event));
         try {
             Files.writeString(file, line + "\n", StandardOpenOption.CREATE, StandardOpenOption.APPEND);
         } catch (IOException e) {

@@ -9,7 +9,9 @@ import java.util.List;
 import org.knowm.xchart.BitmapEncoder;
 import org.knowm.xchart.XYChart;
 import org.knowm.xchart.XYChartBuilder;
+import org.knowm.xchart.XYSeries;
 import org.knowm.xchart.style.Styler;
+import org.knowm.xchart.style.lines.SeriesLines;
 import org.knowm.xchart.style.markers.SeriesMarkers;
 import tools.jackson.databind.JsonNode;
 
@@ -36,6 +38,7 @@ public final class PngCharts {
     ///
     /// @return the files, those of charts that have no points left out
     public static List<Path> write(List<RunHistory> runs, Path folder) throws IOException {
+        System.setProperty("java.awt.headless", "true"); // before AWT looks for a display
         Files.createDirectories(folder);
         List<Path> files = new ArrayList<>();
         for (Chart chart : CHARTS) {
@@ -78,10 +81,11 @@ public final class PngCharts {
             }
         }
         if (!x.isEmpty()) {
-            chart.addSeries(name, x, y)
-                    .setLineColor(colour)
-                    .setMarkerColor(colour)
-                    .setMarker(marks ? SeriesMarkers.CIRCLE : SeriesMarkers.NONE);
+            XYSeries series = chart.addSeries(name, x, y);
+            series.setLineColor(colour);
+            series.setMarkerColor(colour);
+            series.setMarker(marks || x.size() == 1 ? SeriesMarkers.CIRCLE : SeriesMarkers.NONE);
+            series.setLineStyle(marks ? SeriesLines.DASH_DASH : SeriesLines.SOLID);
         }
     }
 }

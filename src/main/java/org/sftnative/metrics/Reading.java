@@ -16,7 +16,7 @@ final class Reading {
         List<String> text = new ArrayList<>();
         training(run, text);
         evaluation(run, text);
-        long skipped = count(run, "skipped");
+        long skipped = count(run, "the update was skipped");
         if (skipped > 0) {
             text.add(skipped + (skipped == 1 ? " update was" : " updates were")
                     + " skipped because loss or gradient were not finite or jumped. If there are more than a few, lower"

@@ -10,7 +10,16 @@ public sealed interface RunEvent {
     /// @param firstStep steps already done: 0, or where a resumed run goes on
     /// @param totalSteps steps when the run ends
     /// @param summary what was decided, each with its reason, in order: `precision` -> `fp32 (device cpu)`
-    record Started(long firstStep, long totalSteps, Map<String, String> summary) implements RunEvent {}
+    /// @param flopsPerToken floating-point operations that training one token of these rows takes; 0 if unknown
+    /// @param peakFlops operations a second of the device's data sheet; 0 if unknown
+    record Started(
+            long firstStep, long totalSteps, Map<String, String> summary, double flopsPerToken, double peakFlops)
+            implements RunEvent {
+        /// On a device whose rate is unknown.
+        public Started(long firstStep, long totalSteps, Map<String, String> summary) {
+            this(firstStep, totalSteps, summary, 0, 0);
+        }
+    }
 
     /// An optimizer step was taken. Sent after every step; loggers decide which to print.
     ///

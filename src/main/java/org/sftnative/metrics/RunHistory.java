@@ -2,11 +2,11 @@ package org.sftnative.metrics;
 
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalDouble;
-import java.util.SortedMap;
-import java.util.TreeMap;
+import java.util.SequencedMap;
 import tools.jackson.core.JacksonException;
 import tools.jackson.core.json.JsonReadFeature;
 import tools.jackson.databind.JsonNode;
@@ -35,9 +35,9 @@ public record RunHistory(String name, List<JsonNode> steps, List<JsonNode> evals
         List<JsonNode> evals = new ArrayList<>();
         for (JsonNode line : EventsFile.read(output.resolve("metrics.jsonl"), JSON)) {
             if (line.has("eval_loss")) {
-                evals.add(line);
+                add(evals, line);
             } else if (line.has("loss")) {
-                steps.add(line);
+                add(steps, line);
             }
         }
         List<JsonNode> events = EventsFile.read(output.resolve("events.jsonl"), JSON);
@@ -48,11 +48,21 @@ public record RunHistory(String name, List<JsonNode> steps, List<JsonNode> evals
         return Optional.of(new RunHistory(name, steps, evals, events));
     }
 
-    /// Steps of the whole run; 0 if unknown.
+    /// A run that went back to a checkpoint does steps again: they stand once.
+    private static void add(List<JsonNode> lines, JsonNode line) {
+        while (!lines.isEmpty()
+                && lines.getLast().path("step").asLong(0) >= line.path("step").asLong(0)) {
+            lines.removeLast();
+        }
+        lines.add(line);
+    }
+
+    /// Steps of the whole run, as it was last started; 0 if unknown.
     public long totalSteps() {
-        return events.stream()
+        return events.reversed().stream()
                 .mapToLong(e -> e.path("total_steps").asLong(0))
-                .max()
+                .filter(total -> total > 0)
+                .findFirst()
                 .orElse(0);
     }
 
@@ -66,8 +76,8 @@ public record RunHistory(String name, List<JsonNode> steps, List<JsonNode> evals
     }
 
     /// What was decided at the start, in order.
-    public SortedMap<String, String> summary() {
-        SortedMap<String, String> summary = new TreeMap<>();
+    public SequencedMap<String, String> summary() {
+        SequencedMap<String, String> summary = new LinkedHashMap<>();
         events.stream()
                 .filter(e -> e.path("event").asString("").equals("started"))
                 .forEach(e -> e.path("summary")

@@ -20,7 +20,7 @@ import java.util.zip.CRC32C;
 /// A file is TFRecords (length, its masked CRC-32C, bytes, theirs) of `Event` messages (tensorflow's event.proto):
 /// wall_time = 1 (double), step = 2 (int64), file_version = 3 (string), summary = 5; a summary's value = 1 with tag = 1
 /// and simple_value = 2 (float). A resumed run's first event is a session log START (7), which tells TensorBoard to
-/// forget what the run before it logged beyond that step.
+/// forget what the run before it logged beyond that step. `train/mfu` is there where the card's rate is known.
 public final class TensorBoardFile implements RunListener {
     private static final int MASK_DELTA = 0xa282ead8;
     private static final int SESSION_START = 1;
@@ -28,30 +28,30 @@ public final class TensorBoardFile implements RunListener {
     private final Path folder;
     private final Clock clock;
     private final Consumer<String> complain;
-    private final double flopsPerToken;
-    private final double peakFlops;
+    private double flopsPerToken;
+    private double peakFlops;
     private Path file;
+    private long lastStep;
     private long tokens;
     private boolean broken;
 
     /// @param folder usually `runs` of the output directory; made when the run starts
     /// @param complain told, once, that scalars are being lost; the run goes on
-    /// @param flopsPerToken model FLOPs of a token; 0 if unknown
-    /// @param peakFlops FLOP a second of the device's data sheet; 0 if unknown: no `mfu` then
-    public TensorBoardFile(
-            Path folder, Clock clock, Consumer<String> complain, double flopsPerToken, double peakFlops) {
+    public TensorBoardFile(Path folder, Clock clock, Consumer<String> complain) {
         this.folder = folder;
         this.clock = clock;
         this.complain = complain;
-        this.flopsPerToken = flopsPerToken;
-        this.peakFlops = peakFlops;
         this.file = folder;
     }
 
     @Override
     public void on(RunEvent event) {
         switch (event) {
-            case RunEvent.Started started -> start(started.firstStep());
+            case RunEvent.Started started -> {
+                flopsPerToken = started.flopsPerToken();
+                peakFlops = started.peakFlops();
+                start(started.firstStep());
+            }
             case RunEvent.StepDone step -> {
                 if (step.logged()) {
                     logged(step);
@@ -65,20 +65,34 @@ public final class TensorBoardFile implements RunListener {
     }
 
     private void start(long firstStep) {
+        lastStep = firstStep;
         file = folder.resolve("events.out.tfevents.%d.%d.sft-native"
                 .formatted(clock.millis() / 1000, ProcessHandle.current().pid()));
         try {
             Files.createDirectories(folder);
             write(event(0).string(3, "brain.Event:2"), StandardOpenOption.CREATE_NEW);
             if (firstStep > 0) {
-                write(event(firstStep + 1).message(7, new Message().varint(1, SESSION_START)), StandardOpenOption.APPEND);
+                forgetFrom(firstStep + 1);
             }
         } catch (IOException e) {
             lost(e);
         }
     }
 
+    /// Tells TensorBoard that what was logged of this step and later ones is not of this run any more.
+    private void forgetFrom(long step) throws IOException {
+        write(event(step).message(7, new Message().varint(1, SESSION_START)), StandardOpenOption.APPEND);
+    }
+
     private void logged(RunEvent.StepDone step) {
+        if (step.step() <= lastStep) { // the run went back to a checkpoint
+            try {
+                forgetFrom(step.step());
+            } catch (IOException e) {
+                lost(e);
+            }
+        }
+        lastStep = step.step();
         tokens += step.tokens();
         Map<String, Double> values = new LinkedHashMap<>();
         values.put("train/loss", step.loss());

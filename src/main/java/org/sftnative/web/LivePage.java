@@ -20,6 +20,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.sftnative.InputException;
 import org.sftnative.metrics.ReportPage;
 import org.sftnative.metrics.RunHistory;
@@ -33,7 +34,7 @@ import org.sftnative.metrics.RunHistory;
 public final class LivePage implements AutoCloseable {
     private static final Duration LOOK = Duration.ofMillis(500);
     /// A comment in the stream now and then: a reader that is gone is noticed.
-    private static final int BEAT = 20;
+    private static final int BEAT = 6;
 
     private final Path output;
     private final HttpServer server;
@@ -41,6 +42,7 @@ public final class LivePage implements AutoCloseable {
     private final String token;
     private final boolean loopback;
     private final String host;
+    private final AtomicInteger readers = new AtomicInteger();
     private volatile boolean closed;
 
     /// Serves the page at once.
@@ -63,7 +65,7 @@ public final class LivePage implements AutoCloseable {
             throw new InputException("dashboard_host '" + host + "' is no address", e);
         } catch (IOException e) {
             throw new InputException("the page cannot be served on " + host + ":" + port + ": " + e.getMessage()
-                    + "\n  --dashboard 0 takes a free port", e);
+                    + "\n  port 0 is a free one", e);
         }
         server.setExecutor(threads);
         server.createContext("/", this::answer);
@@ -130,7 +132,7 @@ public final class LivePage implements AutoCloseable {
         send(exchange, 202, "text/plain", "asked\n");
     }
 
-    /// Server-sent events: the run whenever its files have changed.
+    /// Server-sent events: the run whenever its files have changed, and once more when it is over.
     private void events(HttpExchange exchange) throws IOException {
         if (!authorised(exchange)) {
             send(exchange, 403, "text/plain", "only the page itself may ask\n");
@@ -140,27 +142,47 @@ public final class LivePage implements AutoCloseable {
         exchange.getResponseHeaders().set("Cache-Control", "no-store");
         exchange.sendResponseHeaders(200, 0);
         OutputStream out = exchange.getResponseBody();
-        String seen = "";
+        readers.incrementAndGet();
         try {
-            for (int i = 0; !closed; i++) {
+            String seen = "";
+            boolean last;
+            int quiet = 0;
+            do {
+                last = closed;
                 String now = stamp();
+                quiet++;
                 if (!now.equals(seen)) {
                     seen = now;
-                    Optional<RunHistory> run = RunHistory.read(output);
-                    if (run.isPresent()) {
-                        write(out, "event: runs\ndata: " + ReportPage.data(List.of(run.get())) + "\n\n");
-                    }
-                } else if (i % BEAT == 0) {
+                    quiet = 0;
+                    write(out, news());
+                } else if (quiet % BEAT == 0) {
                     write(out, ": beat\n\n");
                 }
-                Thread.sleep(LOOK);
-            }
+                if (!last) {
+                    Thread.sleep(LOOK);
+                }
+            } while (!last);
             write(out, "event: end\ndata: {}\n\n");
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
-        } catch (UncheckedIOException beingWritten) {
-            write(out, ": " + beingWritten.getMessage().replace('\n', ' ') + "\n\n");
+        } finally {
+            readers.decrementAndGet();
         }
+    }
+
+    private String news() {
+        try {
+            return RunHistory.read(output)
+                    .map(run -> "event: runs\ndata: " + ReportPage.data(List.of(run)) + "\n\n")
+                    .orElse(": nothing yet\n\n");
+        } catch (UncheckedIOException e) {
+            return ": " + e.getMessage().replace('\n', ' ') + "\n\n";
+        }
+    }
+
+    /// Pages that are being told now.
+    int readers() {
+        return readers.get();
     }
 
     private static void write(OutputStream out, String text) throws IOException {
