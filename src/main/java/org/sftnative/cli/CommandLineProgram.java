@@ -13,6 +13,7 @@ import org.sftnative.InputException;
 import org.sftnative.config.EvalSettings;
 import org.sftnative.config.GenerateSettings;
 import org.sftnative.config.InitSettings;
+import org.sftnative.config.MergeSettings;
 import org.sftnative.config.ReportSettings;
 import org.sftnative.config.ResolvedSettings;
 import org.sftnative.config.RunSettings;
@@ -24,8 +25,8 @@ import org.sftnative.data.DataReport;
 import org.sftnative.metrics.Screen;
 import org.sftnative.metrics.Units;
 import org.sftnative.tensor.TorchErrors;
-import org.sftnative.train.DivergedException;
 import org.sftnative.train.RunControl;
+import org.sftnative.train.RunLostException;
 import picocli.AutoComplete;
 import picocli.CommandLine;
 import picocli.CommandLine.ParameterException;
@@ -49,6 +50,7 @@ public final class CommandLineProgram {
     static final SettingsSchema<ReportSettings> DATA = SettingsSchema.of(ReportSettings.class);
     static final SettingsSchema<GenerateSettings> GENERATE = SettingsSchema.of(GenerateSettings.class);
     static final SettingsSchema<InitSettings> INIT = SettingsSchema.of(InitSettings.class);
+    static final SettingsSchema<MergeSettings> MERGE = SettingsSchema.of(MergeSettings.class);
 
     private final Work work;
     private final PrintStream out;
@@ -118,6 +120,7 @@ public final class CommandLineProgram {
                 });
                 out.println();
             }
+            case "merge" -> out.println(work.merge(bind(MERGE, command)));
             case "init" -> out.println(work.init(bind(INIT, command)));
             case "info" ->
                 out.println(work.info(Path.of(Arguments.value(command.matchedPositionalValue(0, ""))))
@@ -155,7 +158,12 @@ public final class CommandLineProgram {
         RunControl requests = new RunControl();
         Optional<Signals> signals = halt.map(end -> new Signals(requests, end));
         try (RunListeners listeners = new RunListeners(settings, out, err, screen())) {
-            work.train(settings, List.of(listeners), requests);
+            try {
+                work.train(settings, List.of(listeners), requests);
+            } catch (Exception | Error e) {
+                listeners.failed(e);
+                throw e;
+            }
             return listeners.stopped() ? signals.map(s -> s.status(STOPPED)).orElse(STOPPED) : OK;
         }
     }
@@ -238,6 +246,7 @@ public final class CommandLineProgram {
         out.append("\n## report\n").append(SettingsPrinter.markdown(ReportCommand.REPORT));
         out.append("\n## dashboard\n").append(SettingsPrinter.markdown(DashboardCommand.DASHBOARD));
         out.append("\n## init\n").append(SettingsPrinter.markdown(INIT));
+        out.append("\n## merge\n").append(SettingsPrinter.markdown(MERGE));
         return out.toString();
     }
 
@@ -250,7 +259,7 @@ public final class CommandLineProgram {
             return BAD_INPUT;
         }
         Optional<String> known =
-                error instanceof DivergedException ? Optional.of(error.getMessage()) : TorchErrors.explain(error);
+                error instanceof RunLostException ? Optional.of(error.getMessage()) : TorchErrors.explain(error);
         if (known.isPresent()) {
             err.println("error: " + known.get());
             return FAILED;

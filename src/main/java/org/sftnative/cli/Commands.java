@@ -112,6 +112,13 @@ final class Commands {
                 "sft-native init --config small.yaml --tokenizer models/base --output-dir models/small",
                 List.of(),
                 CommandLineProgram.INIT);
+        add(
+                root,
+                "merge",
+                "Fold adapters into their base model.",
+                "sft-native merge --model models/base --adapter out --output-dir merged --dtype bf16",
+                List.of(),
+                CommandLineProgram.MERGE);
         CommandSpec info = command(
                 "info", "Shape, parameter count and training memory of a model.", "sft-native info models/base");
         info.addPositional(PositionalParamSpec.builder()

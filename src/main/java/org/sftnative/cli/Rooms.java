@@ -14,6 +14,7 @@ import org.sftnative.config.DataSettings;
 import org.sftnative.config.EvalSettings;
 import org.sftnative.config.GenerateSettings;
 import org.sftnative.config.InitSettings;
+import org.sftnative.config.MergeSettings;
 import org.sftnative.config.ReportSettings;
 import org.sftnative.config.RowSettings;
 import org.sftnative.config.RunSettings;
@@ -36,11 +37,12 @@ import org.sftnative.model.CrossEntropy;
 import org.sftnative.model.LlamaConfig;
 import org.sftnative.model.MemoryEstimate;
 import org.sftnative.model.ParameterLayout;
-import org.sftnative.model.Parameters;
 import org.sftnative.train.Checkpoints;
 import org.sftnative.train.Evaluator;
 import org.sftnative.train.FreshModel;
 import org.sftnative.train.LoadedModel;
+import org.sftnative.train.Merge;
+import org.sftnative.train.ReadyModel;
 import org.sftnative.train.Recipe;
 import org.sftnative.train.RunControl;
 import org.sftnative.train.Training;
@@ -68,9 +70,9 @@ final class Rooms implements Work {
                     .train();
             rows.checkVocabulary(loaded.config().vocabSize());
             int tokens = settings.microBatchTokens() > 0 ? settings.microBatchTokens() : DEFAULT_MICRO_BATCH_TOKENS;
-            try (Parameters weights = loaded.weights()) {
+            try (ReadyModel model = loaded.ready()) {
                 Evaluator evaluator = new Evaluator(StepPlan.evaluation(rows, tokens));
-                Evaluator.Score score = evaluator.score(loaded.llama(weights), new CrossEntropy());
+                Evaluator.Score score = evaluator.score(model.llama(), new CrossEntropy());
                 return new Score(
                         score.loss(), score.labelTokens(), rows.documents().size(), score.seconds());
             }
@@ -95,7 +97,7 @@ final class Rooms implements Work {
     public void generate(GenerateSettings settings, Consumer<String> text) throws IOException {
         String given = text(settings);
         try (LoadedModel loaded = LoadedModel.open(settings.model());
-                Parameters weights = loaded.weights()) {
+                ReadyModel model = loaded.ready()) {
             Tokenizer tokenizer = loaded.tokenizer();
             Set<Integer> stops = new HashSet<>(loaded.config().eosTokenIds());
             tokenizer.eosId().ifPresent(stops::add);
@@ -104,7 +106,7 @@ final class Rooms implements Work {
             boolean asked = settings.prompt().isPresent() && format.isPresent();
             TurnEnd end = asked ? format.turnEnd() : TurnEnd.NONE;
             stops.addAll(end.tokens());
-            Generator generator = new Generator(loaded.llama(weights), stops);
+            Generator generator = new Generator(model.llama(), stops);
             TextStream stream = new TextStream(ids -> tokenizer.decode(ids, true), end.text(), text);
             generator.generate(
                     asked ? format.prompt(given) : tokenizer.encodeRow(given, true, false),
@@ -129,6 +131,11 @@ final class Rooms implements Work {
         } catch (NoSuchFileException e) {
             throw new InputException(file + " does not exist\n  --prompt-file names a text file", e);
         }
+    }
+
+    @Override
+    public String merge(MergeSettings settings) {
+        return Merge.run(settings);
     }
 
     @Override

@@ -27,6 +27,7 @@ import org.sftnative.web.LivePage;
 final class RunListeners implements RunListener {
     private final List<AutoCloseable> open = new ArrayList<>();
     private final List<RunListener> all = new ArrayList<>();
+    private boolean started;
     private boolean stopped;
 
     /// @throws org.sftnative.InputException if the live page cannot be served
@@ -77,8 +78,17 @@ final class RunListeners implements RunListener {
 
     @Override
     public void on(RunEvent event) {
+        started |= event instanceof RunEvent.Started;
         stopped |= event instanceof RunEvent.Stopped;
         all.forEach(listener -> listener.on(event));
+    }
+
+    /// Tells that the run failed, if it had begun.
+    void failed(Throwable why) {
+        if (started) {
+            String message = why.getMessage() == null ? why.toString() : why.getMessage();
+            on(new RunEvent.Failed(message.lines().findFirst().orElse("")));
+        }
     }
 
     /// Whether the run was asked to stop, and did.

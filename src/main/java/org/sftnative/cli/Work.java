@@ -6,6 +6,7 @@ import java.util.function.Consumer;
 import org.sftnative.config.EvalSettings;
 import org.sftnative.config.GenerateSettings;
 import org.sftnative.config.InitSettings;
+import org.sftnative.config.MergeSettings;
 import org.sftnative.config.ReportSettings;
 import org.sftnative.config.RunSettings;
 import org.sftnative.data.DataReport;
@@ -31,6 +32,9 @@ public interface Work {
 
     /// Makes a model with random weights; returns what it is in one line.
     String init(InitSettings settings) throws Exception;
+
+    /// Folds adapters into a model; returns what was done in lines.
+    String merge(MergeSettings settings) throws Exception;
 
     /// The checkpoints of a run's output directory, verified: a line each.
     List<String> checkpoints(Path output) throws Exception;

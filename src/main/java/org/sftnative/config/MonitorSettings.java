@@ -34,6 +34,10 @@ public record MonitorSettings(
 
         @Setting(doc = "print one JSON object a line for each event, for machines", value = "false")
         boolean json) {
+    /// Shows nothing, and never ends early.
+    public static final MonitorSettings NONE =
+            new MonitorSettings(Optional.empty(), "127.0.0.1", Optional.empty(), 0, 0, 0, false, false);
+
     public MonitorSettings {
         dashboard.ifPresent(port -> Check.that(port >= 0 && port <= 65_535, "dashboard", port, "a port, or 0"));
         alertUrl.ifPresent(url -> Check.that(isHttp(url), "alert_url", "'" + url + "'", "an http or https address"));

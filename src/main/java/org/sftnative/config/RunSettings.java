@@ -10,12 +10,47 @@ public record RunSettings(
         RowSettings rows,
         EncodingSettings encoding,
         TrainingSettings training,
+        LoraSettings lora,
+        SpikeSettings spikes,
         MonitorSettings monitor) {
     public RunSettings {
+        boolean adapters = lora.enabled() || !model.adapter().isEmpty();
+        if (model.adapter().size() > 1) {
+            throw new InputException(
+                    "train goes on with one adapter, " + model.adapter().size() + " are given"
+                            + "\n  merge the others into the model first: sft-native merge");
+        }
+        if (lora.enabled() && !model.adapter().isEmpty()) {
+            throw new InputException("lora_r asks for fresh adapters, adapter for those of "
+                    + model.adapter().getFirst() + "\n  keep one of them: an adapter has its own rank and modules");
+        }
+        String unused = lora.unused(adapters);
+        if (!unused.isEmpty()) {
+            throw new InputException("setting '" + unused + "' is of adapters, "
+                    + (adapters ? "and the adapter has its own" : "and every weight is trained: none are asked for")
+                    + "\n  leave it out, or ask for fresh adapters: --lora-r 16");
+        }
+        if (adapters && training.masters() != MasterChoice.SPLIT) {
+            throw new InputException("masters '" + training.masters() + "' is of a model that is trained itself"
+                    + "\n  leave it out: adapters are kept in fp32");
+        }
+        if (!adapters && (model.loadIn_4bit() || model.loadIn_8bit())) {
+            throw new InputException("a quantised model cannot be trained itself\n  add adapters: --lora-r 16");
+        }
         if (monitor.earlyStoppingPatience() > 0 && training.evalStrategy() == IntervalStrategy.NO) {
             throw new InputException("early_stopping_patience needs evaluations, eval_strategy is no"
                     + "\n  set eval_strategy to steps or epoch");
         }
+    }
+
+    /// A run that trains every weight and watches nothing.
+    public RunSettings(
+            ModelSettings model,
+            DataSettings data,
+            RowSettings rows,
+            EncodingSettings encoding,
+            TrainingSettings training) {
+        this(model, data, rows, encoding, training, LoraSettings.NONE, SpikeSettings.OFF, MonitorSettings.NONE);
     }
 
     /// The run of a settings file, as `train --config` takes it.

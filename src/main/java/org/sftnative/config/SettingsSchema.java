@@ -38,6 +38,7 @@ public final class SettingsSchema<R extends Record> {
             "per_device_eval_batch_size", "evaluation packs rows; micro_batch_tokens bounds its memory",
             "logging_strategy", "logging is by steps: logging_steps",
             "optim", "the optimizer is AdamW (transformers' adamw_torch_fused)",
+            "bnb_4bit_quant_type", "NF4 is the only type: leave it out",
             "do_train", "leave it out: the command says what is done",
             "do_eval", "leave it out: rows come from eval_file or eval_fraction");
 

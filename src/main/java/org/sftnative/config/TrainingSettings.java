@@ -104,8 +104,14 @@ public record TrainingSettings(
         @Setting(doc = "save when the last checkpoint is this old, too: 30m, 2h, 90s; 0: never", value = "0")
         String saveOnTime,
 
-        @Setting(doc = "end with the weights of the checkpoint with the lowest eval_loss", value = "false")
+        @Setting(doc = "end with the weights of the best checkpoint: see metric_for_best_model", value = "false")
         boolean loadBestModelAtEnd,
+
+        @Setting(doc = "what makes an evaluation the best: eval_loss or eval_perplexity", value = "eval_loss")
+        String metricForBestModel,
+
+        @Setting(doc = "whether the highest metric_for_best_model is the best; by default the lowest is")
+        Optional<Boolean> greaterIsBetter,
 
         @Setting(
                 doc = "go on from a checkpoint directory, or 'latest': the newest that is whole",
@@ -157,6 +163,11 @@ public record TrainingSettings(
         Check.that(evalSteps >= 0, "eval_steps", evalSteps, "0 or more");
         Check.that(saveSteps >= 1, "save_steps", saveSteps, "1 or more");
         Check.nanos("save_on_time", saveOnTime);
+        Check.that(
+                metricForBestModel.matches("(eval_)?(loss|perplexity)"),
+                "metric_for_best_model",
+                "'" + metricForBestModel + "'",
+                "eval_loss or eval_perplexity");
         if (loadBestModelAtEnd && (evalStrategy == IntervalStrategy.NO || saveStrategy == IntervalStrategy.NO)) {
             throw new InputException("load_best_model_at_end needs evaluations and checkpoints"
                     + "\n  set eval_strategy and save_strategy to the same, steps or epoch");

@@ -1,6 +1,9 @@
 package org.sftnative.data;
 
+import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.stream.IntStream;
 
 /// T tokens of concatenated documents, never padded: what one forward and backward pass sees.
 /// The shift of the labels happens here, once: `targets[t]` is what position t must predict.
@@ -27,6 +30,25 @@ public record MicroBatch(int[] inputIds, int[] targets, int[] cuSeqlens) {
             cuSeqlens[d + 1] = at;
         }
         return new MicroBatch(ids, targets, cuSeqlens);
+    }
+
+    /// The same documents in micro-batches of up to some tokens; a longer document is one by itself.
+    public List<MicroBatch> cut(int most) {
+        List<MicroBatch> parts = new ArrayList<>();
+        int first = 0;
+        for (int end = 1; end < cuSeqlens.length; end++) {
+            if (end == cuSeqlens.length - 1 || cuSeqlens[end + 1] - cuSeqlens[first] > most) {
+                int from = cuSeqlens[first];
+                parts.add(new MicroBatch(
+                        Arrays.copyOfRange(inputIds, from, cuSeqlens[end]),
+                        Arrays.copyOfRange(targets, from, cuSeqlens[end]),
+                        IntStream.rangeClosed(first, end)
+                                .map(i -> cuSeqlens[i] - from)
+                                .toArray()));
+                first = end;
+            }
+        }
+        return parts;
     }
 
     /// Tokens of this micro-batch.

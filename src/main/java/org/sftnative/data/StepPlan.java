@@ -125,6 +125,11 @@ public final class StepPlan {
         return blend.taken();
     }
 
+    /// Most tokens of a micro-batch.
+    public int microBatchTokens() {
+        return microBatchTokens;
+    }
+
     /// What a step is made of.
     public StepShape shape() {
         return shape;
@@ -139,6 +144,14 @@ public final class StepPlan {
     ///
     /// @param index from 0, over all epochs
     public Step step(long index) {
+        return step(index, microBatchTokens);
+    }
+
+    /// One step in micro-batches of another size: the same rows.
+    ///
+    /// @param index from 0, over all epochs
+    /// @param tokens most of a micro-batch; a longer document is a micro-batch by itself
+    public Step step(long index, int tokens) {
         long number = epochOf(index);
         Epoch epoch = epoch(number);
         int inEpoch = (int) (index - firstStep(number));
@@ -146,7 +159,7 @@ public final class StepPlan {
                 .mapToObj(i -> documents.get(epoch.order()[i]))
                 .toList();
         List<MicroBatch> microBatches =
-                cut(rows, microBatchTokens).stream().map(MicroBatch::of).toList();
+                cut(rows, tokens).stream().map(MicroBatch::of).toList();
         return new Step(
                 microBatches,
                 rows.size(),

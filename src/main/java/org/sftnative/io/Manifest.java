@@ -98,12 +98,14 @@ public final class Manifest {
         }
     }
 
-    /// The files of a directory but the manifest, sorted. What begins with a dot is not of it: `.nfs0001`.
+    /// The files of a directory and those in it but the manifest, sorted: `config.json`, `more/a.txt`. What begins with
+    /// a dot is not of it: `.nfs0001`.
     private static List<String> names(Path directory) {
-        try (Stream<Path> entries = Files.list(directory)) {
+        try (Stream<Path> entries = Files.walk(directory)) {
             return entries.filter(entry -> Files.isRegularFile(entry, LinkOption.NOFOLLOW_LINKS))
-                    .map(entry -> entry.getFileName().toString())
-                    .filter(name -> !name.startsWith(".") && !name.equals(NAME))
+                    .filter(entry -> !entry.getFileName().toString().startsWith("."))
+                    .map(entry -> directory.relativize(entry).toString())
+                    .filter(name -> !name.equals(NAME))
                     .sorted()
                     .collect(Collectors.toList());
         } catch (IOException e) {

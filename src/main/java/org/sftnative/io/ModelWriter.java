@@ -70,7 +70,7 @@ public final class ModelWriter {
             Optional<Path> source,
             long maxShardBytes) {
         try {
-            Files.createDirectories(directory);
+            Disk.createDirectories(directory);
             checkRoom(directory, tensors);
             writeWeights(directory, tensors, maxShardBytes);
             for (String name : COPIED) {
@@ -108,7 +108,7 @@ public final class ModelWriter {
                     directory.resolve(ModelDirectory.WEIGHTS), SafetensorsWriter.PYTORCH, shards.getFirst());
         } else {
             // an old index over new shards would be read as a mixture
-            Files.deleteIfExists(directory.resolve(ModelDirectory.INDEX));
+            Disk.delete(directory.resolve(ModelDirectory.INDEX));
             written.add(ModelDirectory.INDEX);
             ObjectNode weightMap = JsonNodeFactory.instance.objectNode();
             for (int i = 0; i < shards.size(); i++) {
@@ -166,11 +166,25 @@ public final class ModelWriter {
                         || name.equals(ModelDirectory.INDEX)
                         || SHARD.matcher(name).matches();
                 if (weights && !written.contains(name)) {
-                    Files.delete(file);
+                    Disk.delete(file);
                 }
             }
         }
-        AtomicFiles.syncDirectory(directory);
+        Disk.syncDirectory(directory);
+    }
+
+    /// Copies the tokenizer files, and chat templates, of a model beside an adapter.
+    public static void copyTokenizer(Path source, Path directory) {
+        try {
+            for (String name : COPIED) {
+                if (!name.equals("generation_config.json")) { // the model's own
+                    copy(Optional.of(source), name, directory);
+                }
+            }
+            copyAdditionalTemplates(Optional.of(source), directory);
+        } catch (IOException e) {
+            throw new UncheckedIOException(directory + " could not be written: " + e.getMessage(), e);
+        }
     }
 
     private static void copyAdditionalTemplates(Optional<Path> source, Path directory) throws IOException {
@@ -178,7 +192,8 @@ public final class ModelWriter {
         if (source.isEmpty() || !Files.isDirectory(from)) {
             return;
         }
-        Path to = Files.createDirectories(directory.resolve(TEMPLATES));
+        Path to = directory.resolve(TEMPLATES);
+        Disk.createDirectories(to);
         try (Stream<Path> files = Files.list(from)) {
             for (Path file : files.filter(f -> f.toString().endsWith(".jinja")).toList()) {
                 copy(Optional.of(from), file.getFileName().toString(), to);

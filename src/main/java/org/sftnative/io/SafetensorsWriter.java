@@ -5,7 +5,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.nio.channels.FileChannel;
+import java.nio.channels.WritableByteChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -43,7 +43,7 @@ public final class SafetensorsWriter {
         List<TensorSource> sorted = tensors.stream().sorted(LIBRARY_ORDER).toList();
         byte[] header = header(metadata, sorted);
         AtomicFiles.write(target, channel -> {
-            writeFully(channel, ByteBuffer.wrap(header));
+            channel.write(ByteBuffer.wrap(header));
             for (TensorSource tensor : sorted) {
                 writeContent(channel, tensor);
             }
@@ -106,29 +106,22 @@ public final class SafetensorsWriter {
         return json.append('"').toString();
     }
 
-    private static void writeContent(FileChannel channel, TensorSource tensor) throws IOException {
-        long start = channel.position();
+    private static void writeContent(WritableByteChannel channel, TensorSource tensor) throws IOException {
+        long[] written = {0};
         tensor.content().writeTo(bytes -> {
             for (long done = 0; done < bytes.byteSize(); done += CHUNK) {
                 MemorySegment chunk = bytes.asSlice(done, Math.min(CHUNK, bytes.byteSize() - done));
                 // heap memory other than a byte[] has no ByteBuffer: it is copied
-                writeFully(
-                        channel,
+                written[0] += channel.write(
                         chunk.isNative()
                                 ? chunk.asByteBuffer()
                                 : ByteBuffer.wrap(chunk.toArray(ValueLayout.JAVA_BYTE)));
             }
         });
-        long written = channel.position() - start;
-        if (written != tensor.byteSize()) {
-            throw new IllegalStateException("tensor '" + tensor.name() + "': " + written + " bytes were given, shape "
-                    + tensor.shape() + " of " + tensor.dtype() + " is " + tensor.byteSize());
-        }
-    }
-
-    private static void writeFully(FileChannel channel, ByteBuffer bytes) throws IOException {
-        while (bytes.hasRemaining()) {
-            channel.write(bytes);
+        if (written[0] != tensor.byteSize()) {
+            throw new IllegalStateException(
+                    "tensor '" + tensor.name() + "': " + written[0] + " bytes were given, shape " + tensor.shape()
+                            + " of " + tensor.dtype() + " is " + tensor.byteSize());
         }
     }
 }

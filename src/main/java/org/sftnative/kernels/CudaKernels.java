@@ -20,6 +20,7 @@ public final class CudaKernels {
     private final Embedding embedding;
     private final GradientNorm gradientNorm;
     private final Elementwise elementwise;
+    private final Dequantise dequantise;
 
     private CudaKernels(KernelModule.Card card, long context) {
         this.card = card;
@@ -32,6 +33,7 @@ public final class CudaKernels {
         embedding = new Embedding(card);
         gradientNorm = new GradientNorm(card);
         elementwise = new Elementwise(card);
+        dequantise = new Dequantise(card);
     }
 
     static CudaKernels open(int ordinal, CubinCache cache) throws KernelsMissingException {
@@ -101,6 +103,10 @@ public final class CudaKernels {
 
     public Elementwise elementwise() {
         return elementwise;
+    }
+
+    public Dequantise dequantise() {
+        return dequantise;
     }
 
     /// The optimizer for one way of keeping weights, moments and gradients; compiled when it is asked for.

@@ -60,6 +60,7 @@ public final class ConsoleProgress implements RunListener {
             case RunEvent.Stopped stopped ->
                 line("stopped after step " + stopped.step() + " of " + stopped.totalSteps()
                         + (stopped.step() == 0 ? "" : "; go on with --resume --output-dir " + stopped.output()));
+            case RunEvent.Failed _ -> erase();
             case RunEvent.Finished done -> finish(done);
         }
     }

@@ -74,6 +74,7 @@ public final class EventsFile implements RunListener {
                         .put("answer", sample.answer());
             case RunEvent.Warned warned -> line.put("event", "warning").put("message", warned.message());
             case RunEvent.Stopped stopped -> line.put("event", "stopped").put("total_steps", stopped.totalSteps());
+            case RunEvent.Failed failed -> line.put("event", "failed").put("message", failed.message());
             case RunEvent.Finished finished ->
                 line.put("event", "finished").put("path", finished.model().toString());
         }

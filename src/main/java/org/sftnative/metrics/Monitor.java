@@ -3,28 +3,22 @@ package org.sftnative.metrics;
 import java.util.ArrayDeque;
 import java.util.Deque;
 
-/// The tutorial's training monitor: says when loss, gradient, throughput or evaluation look wrong. It only tells;
-/// what is done about a spike is the run's `on_spike`.
+/// Says when throughput or evaluation look wrong; spikes of loss and gradient are found and told by the run itself,
+/// before it updates (`on_spike`).
 ///
-/// - `loss_spike`: a step's logged loss above 2.0 times the mean of the last 10 logged ones;
-/// - `gradient_explosion`: a gradient norm above 10;
 /// - `throughput_drop`: tokens per second below half the median of the last 10 logged steps;
 /// - `eval_rise`: the evaluation loss rose twice in a row while the training loss fell: over-fitting.
 public final class Monitor implements RunListener {
-    private static final double LOSS_RATIO = 2.0;
-    private static final double GRADIENT_NORM = 10.0;
     private static final double THROUGHPUT_SHARE = 0.5;
     private static final int WINDOW = 10;
-    /// Steps before which a loss or a rate proves nothing.
+    /// Logged steps before which a rate proves nothing.
     private static final int FEWEST = 3;
 
     private final RunListener told;
-    private final Deque<Double> losses = new ArrayDeque<>();
     private final Deque<Double> rates = new ArrayDeque<>();
     private final Deque<Double> evals = new ArrayDeque<>();
     private final Deque<Double> lossAtEval = new ArrayDeque<>();
     private double lastLoss = Double.NaN;
-    private boolean exploded;
 
     /// @param told hears the alerts
     public Monitor(RunListener told) {
@@ -41,18 +35,8 @@ public final class Monitor implements RunListener {
     }
 
     private void step(RunEvent.StepDone step) {
-        boolean explodes = step.gradNorm() > GRADIENT_NORM;
-        if (explodes && !exploded) { // once for as long as it lasts: a fresh model's first steps are all above
-            alert(step.step(), "gradient_explosion", "gradient norm %.3g is above %.0f", step.gradNorm(), GRADIENT_NORM);
-        }
-        exploded = explodes;
         if (!step.logged()) {
             return;
-        }
-        double mean = losses.stream().mapToDouble(d -> d).average().orElse(Double.NaN);
-        if (losses.size() >= FEWEST && step.loss() > LOSS_RATIO * mean) {
-            alert(step.step(), "loss_spike", "loss %.4g is above %.1f times the mean %.4g of the last %d logged steps",
-                    step.loss(), LOSS_RATIO, mean, losses.size());
         }
         double median = rates.stream().sorted().skip(rates.size() / 2).findFirst().orElse(Double.NaN);
         if (rates.size() >= FEWEST && step.tokensPerSecond() < THROUGHPUT_SHARE * median) {
@@ -60,7 +44,6 @@ public final class Monitor implements RunListener {
                     step.tokensPerSecond(), rates.size(), median);
         }
         if (Double.isFinite(step.loss())) {
-            keep(losses, step.loss());
             lastLoss = step.loss();
         }
         keep(rates, step.tokensPerSecond());

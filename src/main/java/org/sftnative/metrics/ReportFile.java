@@ -26,7 +26,7 @@ public final class ReportFile implements RunListener {
     @Override
     public void on(RunEvent event) {
         switch (event) {
-            case RunEvent.Evaluated _, RunEvent.Stopped _, RunEvent.Finished _ -> write();
+            case RunEvent.Evaluated _, RunEvent.Stopped _, RunEvent.Failed _, RunEvent.Finished _ -> write();
             default -> {}
         }
     }

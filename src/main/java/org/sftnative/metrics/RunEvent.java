@@ -63,7 +63,7 @@ public sealed interface RunEvent {
 
     /// The monitor saw what a person should look at; the run goes on as its settings say.
     ///
-    /// @param kind `loss_spike`, `gradient_explosion`, `throughput_drop`, `eval_rise`
+    /// @param kind `loss_spike`, `gradient_explosion`, `throughput_drop` or `eval_rise`
     record Alerted(long step, String kind, String message) implements RunEvent {}
 
     /// An answer of the model as it is now, beside the one that its rows give.
@@ -78,6 +78,9 @@ public sealed interface RunEvent {
     ///
     /// @param step steps done; 0: nothing to save
     record Stopped(long step, long totalSteps, Path output) implements RunEvent {}
+
+    /// The run ended in a failure; whoever started it prints what.
+    record Failed(String message) implements RunEvent {}
 
     /// The run ended well.
     ///

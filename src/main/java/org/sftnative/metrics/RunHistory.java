@@ -94,7 +94,7 @@ public record RunHistory(String name, List<JsonNode> steps, List<JsonNode> evals
                 .min();
     }
 
-    /// `finished`, `stopped`, or `running`: a run that was killed says nothing, and looks as if it went on.
+    /// `finished`, `stopped`, `failed`, or `running`: a run that was killed says nothing, and looks as if it went on.
     public String state() {
         for (JsonNode event : events.reversed()) {
             switch (event.path("event").asString("")) {
@@ -102,6 +102,8 @@ public record RunHistory(String name, List<JsonNode> steps, List<JsonNode> evals
                     return "finished";
                 case "stopped":
                     return "stopped";
+                case "failed":
+                    return "failed";
                 case "started":
                     return "running";
                 default:

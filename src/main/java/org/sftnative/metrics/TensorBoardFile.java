@@ -14,8 +14,8 @@ import java.util.LinkedHashMap;
 import java.util.function.Consumer;
 import java.util.zip.CRC32C;
 
-/// Scalars as TensorBoard reads them: one `events.out.tfevents.*` file a process, so that a resumed run begins a new
-/// one, in a folder that `tensorboard --logdir` takes.
+/// Scalars as TensorBoard reads them: one `events.out.tfevents.*` file each time that a run begins, is resumed, or
+/// goes back to a checkpoint, in a folder that `tensorboard --logdir` takes.
 ///
 /// A file is TFRecords (length, its masked CRC-32C, bytes, theirs) of `Event` messages (tensorflow's event.proto):
 /// wall_time = 1 (double), step = 2 (int64), file_version = 3 (string), summary = 5; a summary's value = 1 with tag = 1
@@ -31,7 +31,7 @@ public final class TensorBoardFile implements RunListener {
     private double flopsPerToken;
     private double peakFlops;
     private Path file;
-    private long lastStep;
+    private int files;
     private long tokens;
     private boolean broken;
 
@@ -48,8 +48,10 @@ public final class TensorBoardFile implements RunListener {
     public void on(RunEvent event) {
         switch (event) {
             case RunEvent.Started started -> {
-                flopsPerToken = started.flopsPerToken();
-                peakFlops = started.peakFlops();
+                if (started.flopsPerToken() > 0) {
+                    flopsPerToken = started.flopsPerToken();
+                    peakFlops = started.peakFlops();
+                }
                 start(started.firstStep());
             }
             case RunEvent.StepDone step -> {
@@ -65,9 +67,8 @@ public final class TensorBoardFile implements RunListener {
     }
 
     private void start(long firstStep) {
-        lastStep = firstStep;
-        file = folder.resolve("events.out.tfevents.%d.%d.sft-native"
-                .formatted(clock.millis() / 1000, ProcessHandle.current().pid()));
+        file = folder.resolve("events.out.tfevents.%d.%d.%d.sft-native"
+                .formatted(clock.millis() / 1000, ProcessHandle.current().pid(), files++));
         try {
             Files.createDirectories(folder);
             write(event(0).string(3, "brain.Event:2"), StandardOpenOption.CREATE_NEW);
@@ -85,14 +86,6 @@ public final class TensorBoardFile implements RunListener {
     }
 
     private void logged(RunEvent.StepDone step) {
-        if (step.step() <= lastStep) { // the run went back to a checkpoint
-            try {
-                forgetFrom(step.step());
-            } catch (IOException e) {
-                lost(e);
-            }
-        }
-        lastStep = step.step();
         tokens += step.tokens();
         Map<String, Double> values = new LinkedHashMap<>();
         values.put("train/loss", step.loss());

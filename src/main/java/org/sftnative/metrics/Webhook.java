@@ -13,7 +13,8 @@ import java.util.function.Consumer;
 import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.ObjectNode;
 
-/// Posts alerts, and the end of a run, to an address, as JSON: `run`, `step`, `event` (`alert`, `stopped`, `finished`),
+/// Posts alerts, and the end of a run, to an address, as JSON: `run`, `step`, `event` (`alert`, `stopped`, `failed`,
+/// `finished`),
 /// `kind`, `message`. On a thread of its own: training never waits for it. Each is tried three times; what the
 /// address does not take, or what comes while 64 wait, is dropped and said at the end.
 public final class Webhook implements RunListener {
@@ -30,6 +31,7 @@ public final class Webhook implements RunListener {
     private final BlockingQueue<ObjectNode> queue = new ArrayBlockingQueue<>(WAITING);
     private final Thread sender;
     private volatile int dropped;
+    private long lastStep;
 
     /// @param run its name, for whoever reads the message
     /// @param complain told at the end how many were dropped
@@ -46,6 +48,8 @@ public final class Webhook implements RunListener {
             case RunEvent.Alerted a -> post(a.step(), "alert", a.kind(), a.message());
             case RunEvent.Stopped s ->
                 post(s.step(), "stopped", "stopped", "stopped after step " + s.step() + " of " + s.totalSteps());
+            case RunEvent.Failed f -> post(lastStep, "failed", "failed", f.message());
+            case RunEvent.StepDone s -> lastStep = s.step();
             case RunEvent.Finished f ->
                 post(f.step(), "finished", "finished", Units.format("train loss %.4f", f.trainLoss()));
             default -> {}

@@ -28,6 +28,9 @@ public interface CausalLm extends AutoCloseable {
     /// Logits of the given positions of a batch, without gradients: (rows, V) fp32.
     Tensor logits(PackedBatch batch, Tensor rows);
 
+    /// Gives back the memory that passes of the largest micro-batch so far needed: smaller ones follow.
+    default void shrink() {}
+
     /// Gives back what the engine itself holds; never the weights.
     @Override
     default void close() {}

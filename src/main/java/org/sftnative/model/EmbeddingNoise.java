@@ -2,7 +2,6 @@ package org.sftnative.model;
 
 import java.util.SplittableRandom;
 import java.util.stream.IntStream;
-import java.util.zip.CRC32;
 import org.sftnative.tensor.Tensors;
 
 /// NEFTune (arXiv 2310.05914): while training, each embedding gets uniform noise of at most alpha / sqrt(n C), n
@@ -21,21 +20,16 @@ public record EmbeddingNoise(double alpha, long seed) {
         }
         int[] cu = batch.cuSeqlens();
         float[] noise = new float[batch.tokens() * hidden];
-        IntStream.range(0, cu.length - 1).parallel().forEach(d -> fill(noise, batch, cu[d], cu[d + 1], step, hidden));
+        IntStream.range(0, cu.length - 1).parallel().forEach(d -> fill(noise, batch, d, step, hidden));
         return batch.withNoise(Tensors.ofFloats(noise, batch.inputIds().device(), batch.tokens(), hidden));
     }
 
-    private void fill(float[] noise, PackedBatch batch, int from, int to, long step, int hidden) {
-        CRC32 content = new CRC32();
-        for (int t = from; t < to; t++) {
-            int id = batch.hostIds()[t];
-            content.update(id);
-            content.update(id >> 8);
-            content.update(id >> 16);
-        }
+    private void fill(float[] noise, PackedBatch batch, int document, long step, int hidden) {
+        int from = batch.cuSeqlens()[document];
+        int to = batch.cuSeqlens()[document + 1];
         // two draws apart: neighbouring seeds and steps give unrelated streams
         long key = new SplittableRandom(seed ^ new SplittableRandom(step).nextLong()).nextLong();
-        SplittableRandom random = new SplittableRandom(key ^ content.getValue());
+        SplittableRandom random = new SplittableRandom(key ^ batch.documentHash(document));
         double bound = alpha / Math.sqrt((double) (to - from) * hidden);
         for (int i = from * hidden; i < to * hidden; i++) {
             noise[i] = (float) (bound * (2 * random.nextDouble() - 1));

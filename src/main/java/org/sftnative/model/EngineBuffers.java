@@ -60,13 +60,11 @@ final class EngineBuffers implements AutoCloseable {
     private final int tokens;
     private final List<Tensor> all = new ArrayList<>();
     private final List<Block> blocks = new ArrayList<>();
-    private final Tensor branch;
-    private final Tensor gradient;
-    private final Tensor dNormed;
-    private final Tensor dQkv;
-    private final Tensor dOut;
-    private final Tensor dAct;
-    private final Tensor logits;
+    private final Working working;
+
+    /// What all blocks compute their gradients in.
+    private record Working(
+            Tensor branch, Tensor gradient, Tensor dNormed, Tensor dQkv, Tensor dOut, Tensor dAct, Tensor logits) {}
 
     /// @param tokens T, the largest micro-batch
     /// @param chunkRows label rows whose logits exist at one time
@@ -74,18 +72,28 @@ final class EngineBuffers implements AutoCloseable {
         this.device = device;
         this.type = type;
         this.tokens = tokens;
+        try {
+            working = make(c, policies, chunkRows);
+        } catch (RuntimeException e) {
+            close(); // there was no room for all of them
+            throw e;
+        }
+    }
+
+    private Working make(LlamaConfig c, List<Recompute> policies, int chunkRows) {
         boolean keepsAll = policies.stream().allMatch(Recompute.NONE::equals);
         Block shared = working(c, keepsAll ? 0 : tokens);
         for (Recompute policy : policies) {
             blocks.add(block(c, policy, shared));
         }
-        branch = rows(c.hiddenSize());
-        gradient = rows(c.hiddenSize());
-        dNormed = rows(c.hiddenSize());
-        dQkv = rows(c.qSize() + 2L * c.kvSize());
-        dOut = rows(c.qSize());
-        dAct = rows(c.intermediateSize());
-        logits = keep(type, chunkRows, c.vocabSize());
+        return new Working(
+                rows(c.hiddenSize()),
+                rows(c.hiddenSize()),
+                rows(c.hiddenSize()),
+                rows(c.qSize() + 2L * c.kvSize()),
+                rows(c.qSize()),
+                rows(c.intermediateSize()),
+                keep(type, chunkRows, c.vocabSize()));
     }
 
     /// What blocks that compute it again share; nobody shares x.
@@ -172,37 +180,37 @@ final class EngineBuffers implements AutoCloseable {
 
     /// (T, C): what a block's attention, then its MLP, adds to the residual stream.
     Tensor branch() {
-        return branch;
+        return working.branch();
     }
 
     /// (T, C): the gradient of the residual stream.
     Tensor gradient() {
-        return gradient;
+        return working.gradient();
     }
 
     /// (T, C): the gradient of a norm's output.
     Tensor dNormed() {
-        return dNormed;
+        return working.dNormed();
     }
 
     /// (T, Q + 2 R).
     Tensor dQkv() {
-        return dQkv;
+        return working.dQkv();
     }
 
     /// (T, Q).
     Tensor dOut() {
-        return dOut;
+        return working.dOut();
     }
 
     /// (T, F).
     Tensor dAct() {
-        return dAct;
+        return working.dAct();
     }
 
     /// (chunk, V).
     Tensor logits() {
-        return logits;
+        return working.logits();
     }
 
     @Override

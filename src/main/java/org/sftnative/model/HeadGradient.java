@@ -13,9 +13,10 @@ final class HeadGradient {
     private final Tensor wide;
     private boolean first;
 
+    /// @param target (V, C), written or added to
     /// @param fresh whether this is the first micro-batch of its step
-    HeadGradient(FusedWeights weights, boolean fresh) {
-        this.target = weights.dHead;
+    HeadGradient(Tensor target, boolean fresh) {
+        this.target = target;
         this.narrow = !Tensors.is(target, ScalarType.Float);
         this.fresh = fresh;
         this.wide = narrow ? Tensors.empty(ScalarType.Float, target.device(), target.shape()) : target;
@@ -36,10 +37,13 @@ final class HeadGradient {
             } else {
                 torch.addmm_out(wide, wide, dLogits.t(), rows, ScalarType.Float);
             }
-        } else if (first) {
+        } else if (first && Tensors.is(rows, ScalarType.Float)) {
             torch.mm_out(wide, dLogits.t(), rows);
         } else {
-            wide.addmm_(dLogits.t(), rows);
+            if (first) {
+                wide.zero_();
+            }
+            WideGemm.add(wide, dLogits, rows);
         }
         first = false;
     }

@@ -2,6 +2,7 @@ package org.sftnative.model;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import org.bytedeco.pytorch.BoolOptional;
 import org.bytedeco.pytorch.NoGradGuard;
 import org.bytedeco.pytorch.Scalar;
@@ -23,8 +24,12 @@ public final class Llama implements CausalLm {
     /// Elements of the logits that exist at one time: rows of a chunk x V.
     private static final long CHUNK_ELEMENTS = 1L << 23;
 
+    private static final long[] ROWS = {1};
+
     private final LlamaConfig config;
-    private final Parameters parameters;
+    private final FrozenBase base;
+    private final Parameters parameters; // of the base
+    private final Optional<Adapters> adapters;
     private final Options options;
 
     /// How the model computes.
@@ -36,10 +41,26 @@ public final class Llama implements CausalLm {
         public static final Options PLAIN = new Options(false, false);
     }
 
-    /// A model over weights that it does not own.
+    /// A model over weights that it does not own, all of which are trained.
     public Llama(LlamaConfig config, Parameters parameters, Options options) {
+        this(config, FrozenBase.of(parameters), Optional.empty(), options);
+    }
+
+    /// A frozen model with adapters, which alone are trained; it owns neither.
+    public Llama(LlamaConfig config, FrozenBase base, Adapters adapters, Options options) {
+        this(config, base, Optional.of(adapters), options);
+    }
+
+    /// A frozen model as it is: nothing of it is trained.
+    public Llama(LlamaConfig config, FrozenBase base, Options options) {
+        this(config, base, Optional.empty(), options);
+    }
+
+    private Llama(LlamaConfig config, FrozenBase base, Optional<Adapters> adapters, Options options) {
         this.config = config;
-        this.parameters = parameters;
+        this.base = base;
+        this.parameters = base.dense();
+        this.adapters = adapters;
         this.options = options;
     }
 
@@ -50,18 +71,18 @@ public final class Llama implements CausalLm {
 
     @Override
     public Parameters parameters() {
-        return parameters;
+        return adapters.map(Adapters::trained).orElse(parameters);
     }
 
     @Override
     public void startStep() {
-        parameters.enableGradients();
-        parameters.zeroGradients();
+        parameters().enableGradients();
+        parameters().zeroGradients();
     }
 
     @Override
     public Tensor accumulate(PackedBatch batch, LossFunction loss, double scale) {
-        parameters.enableGradients();
+        parameters().enableGradients();
         if (batch.labelTokens() == 0) {
             return scalarZero();
         }
@@ -70,7 +91,8 @@ public final class Llama implements CausalLm {
             Tensor embedded = batch.noise()
                     .map(noise -> ids.add(noise.to(ids.scalar_type())))
                     .orElse(ids);
-            Pass pass = new Pass(rope(batch), new PackedAttention(batch.cuSeqlens()), batch.labelRows());
+            Pass pass =
+                    new Pass(rope(batch), new PackedAttention(batch.cuSeqlens()), batch.labelRows(), dropout(batch));
             List<Tensor> inputs = new ArrayList<>(); // of each block, where it runs again
             Tensor x = embedded;
             for (int i = 0; i < config.nLayer(); i++) {
@@ -138,7 +160,8 @@ public final class Llama implements CausalLm {
                         Tensors.options(ScalarType.Long, parameters.device()));
                 Rope.Table rope = config.rope().table(positions, new int[] {0, n}, activations());
                 Tensor x = embed(ids);
-                Pass pass = new Pass(rope, cache, Tensors.ofLongs(new long[] {n - 1}, parameters.device()));
+                Pass pass = new Pass(
+                        rope, cache, Tensors.ofLongs(new long[] {n - 1}, parameters.device()), Optional.empty());
                 for (int i = 0; i < config.nLayer(); i++) {
                     x = block(i, x, pass);
                 }
@@ -151,11 +174,17 @@ public final class Llama implements CausalLm {
     /// What every block of a pass is given.
     ///
     /// @param wanted (N) rows whose hidden state is asked for: after attention, the last block computes no other
-    private record Pass(Rope.Table rope, Attention attention, Tensor wanted) {}
+    /// @param dropout of adapters' inputs, while training
+    private record Pass(Rope.Table rope, Attention attention, Tensor wanted, Optional<AdapterDropout> dropout) {
+        /// Dropout of the wanted rows.
+        Optional<AdapterDropout> wantedDropout() {
+            return dropout.map(d -> d.rows(wanted));
+        }
+    }
 
     /// Hidden states of wanted rows after the last block, before the last norm: (N, C).
     private Tensor hidden(PackedBatch batch, Tensor wanted) {
-        Pass pass = new Pass(rope(batch), new PackedAttention(batch.cuSeqlens()), wanted);
+        Pass pass = new Pass(rope(batch), new PackedAttention(batch.cuSeqlens()), wanted, Optional.empty());
         Tensor x = embed(batch.inputIds());
         for (int i = 0; i < config.nLayer(); i++) {
             x = block(i, x, pass);
@@ -164,7 +193,7 @@ public final class Llama implements CausalLm {
     }
 
     private Tensor embed(Tensor ids) {
-        return torch.embedding(weight("model.embed_tokens.weight"), ids); // (T, C)
+        return torch.embedding(weight("model.embed_tokens.weight"), ids).to(activations()); // (T, C)
     }
 
     /// One decoder block: x (T, C) -> (T, C), the last one to (N, C).
@@ -175,26 +204,26 @@ public final class Llama implements CausalLm {
                 Tensor mixed = attend(layer, norm(name + "input_layernorm.weight", x), pass);
                 boolean last = layer == config.nLayer() - 1;
                 Tensor rows = last ? x.index_select(0, pass.wanted) : x;
-                Tensor h =
-                        rows.add(linear(name + "self_attn.o_proj", last ? mixed.index_select(0, pass.wanted) : mixed));
-                return h.add(mlp(name + "mlp.", norm(name + "post_attention_layernorm.weight", h)));
+                Optional<AdapterDropout> dropout = last ? pass.wantedDropout() : pass.dropout;
+                Tensor out = last ? mixed.index_select(0, pass.wanted) : mixed;
+                Tensor h = rows.add(linear(layer, Projection.O, out, dropout));
+                return h.add(mlp(layer, norm(name + "post_attention_layernorm.weight", h), dropout));
             }
         });
     }
 
     /// Attention before its output projection: x (T, C) -> (T, H * D).
     private Tensor attend(int layer, Tensor x, Pass pass) {
-        String name = "model.layers." + layer + ".self_attn.";
-        Tensor q = linear(name + "q_proj", x).view(-1, config.nHead(), config.headDim()); // (T, H, D)
-        Tensor k = linear(name + "k_proj", x).view(-1, config.nKvHead(), config.headDim()); // (T, K, D)
-        Tensor v = linear(name + "v_proj", x).view(-1, config.nKvHead(), config.headDim());
+        Tensor q = linear(layer, Projection.Q, x, pass.dropout).view(-1, config.nHead(), config.headDim()); // (T, H, D)
+        Tensor k = linear(layer, Projection.K, x, pass.dropout).view(-1, config.nKvHead(), config.headDim());
+        Tensor v = linear(layer, Projection.V, x, pass.dropout).view(-1, config.nKvHead(), config.headDim());
         Tensor out = pass.attention.attend(layer, pass.rope.rotate(q), pass.rope.rotate(k), v); // (T, H, D)
         return out.reshape(-1, config.qSize());
     }
 
-    private Tensor mlp(String name, Tensor x) {
-        Tensor gate = torch.silu(linear(name + "gate_proj", x));
-        return linear(name + "down_proj", gate.mul(linear(name + "up_proj", x)));
+    private Tensor mlp(int layer, Tensor x, Optional<AdapterDropout> dropout) {
+        Tensor gate = torch.silu(linear(layer, Projection.GATE, x, dropout));
+        return linear(layer, Projection.DOWN, gate.mul(linear(layer, Projection.UP, x, dropout)), dropout);
     }
 
     /// Root-mean-square norm over the last axis: y = x / sqrt(mean(x^2) + eps) * w, the mean in fp32, the
@@ -206,10 +235,36 @@ public final class Llama implements CausalLm {
         return weight(weight).mul(scaled.to(x.scalar_type()));
     }
 
-    private Tensor linear(String name, Tensor x) {
-        return parameters.has(name + ".bias")
-                ? torch.linear(x, weight(name + ".weight"), new TensorOptional(weight(name + ".bias")))
-                : torch.linear(x, weight(name + ".weight"));
+    private Tensor linear(int layer, Projection projection, Tensor x, Optional<AdapterDropout> dropout) {
+        String name = projection.module(layer);
+        Tensor w = base.weight(name + ".weight");
+        Optional<Tensor> bias =
+                parameters.has(name + ".bias") ? Optional.of(parameters.weight(name + ".bias")) : Optional.empty();
+        Optional<AdapterSpec> spec = adapters.flatMap(a -> a.spec(layer, projection));
+        return spec.map(s -> adapted(s, w, bias, x, dropout)).orElseGet(() -> linear(x, w, bias));
+    }
+
+    private static Tensor linear(Tensor x, Tensor w, Optional<Tensor> bias) {
+        return bias.map(b -> torch.linear(x, w, new TensorOptional(b))).orElseGet(() -> torch.linear(x, w));
+    }
+
+    /// W x + s B A x, the adapter in fp32 as PEFT has it; DoRA as its `DoraLinearLayer`: the norm of W + s B A has no
+    /// gradient, the bias is not scaled, and with dropout the magnitude's part of W x is of the dropped x.
+    private Tensor adapted(
+            AdapterSpec spec, Tensor w, Optional<Tensor> bias, Tensor x, Optional<AdapterDropout> dropout) {
+        Tensor a = adapters.orElseThrow().a(spec);
+        Tensor b = adapters.orElseThrow().b(spec);
+        Tensor in = dropout.map(d -> d.drop(spec.module(), x)).orElse(x);
+        Tensor low = torch.linear(torch.linear(in.to(a.scalar_type()), a), b).mul(new Scalar(spec.scaling()));
+        Tensor y = linear(x, w, bias);
+        if (!spec.dora()) {
+            return y.add(low).to(y.scalar_type());
+        }
+        Tensor sum = w.to(ScalarType.Float).add(torch.mm(b, a).mul(new Scalar(spec.scaling())));
+        Tensor norm = torch.linalg_vector_norm(sum.detach(), new Scalar(2.0), ROWS, false, new ScalarTypeOptional());
+        Tensor g = adapters.orElseThrow().magnitude(spec).div(norm);
+        Tensor plain = torch.linear(in, w);
+        return y.add(g.sub(new Scalar(1.0)).mul(plain).add(g.mul(low))).to(y.scalar_type());
     }
 
     /// Hidden rows (n, C) -> logits (n, V) fp32.
@@ -250,6 +305,9 @@ public final class Llama implements CausalLm {
     }
 
     private static void backward(Tensor output, Tensor gradient) {
+        if (!output.requires_grad()) {
+            return; // nothing below is trained
+        }
         output.backward(gradient, new BoolOptional(false), false, new TensorArrayRefOptional());
     }
 
@@ -270,6 +328,12 @@ public final class Llama implements CausalLm {
     }
 
     private Tensor weight(String name) {
-        return parameters.weight(name);
+        return adapters.flatMap(a -> a.saved(name))
+                .map(saved -> saved.to(activations()))
+                .orElseGet(() -> parameters.weight(name));
+    }
+
+    private Optional<AdapterDropout> dropout(PackedBatch batch) {
+        return adapters.flatMap(a -> batch.dropout(a.config().dropout()));
     }
 }

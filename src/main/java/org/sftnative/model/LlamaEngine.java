@@ -37,7 +37,10 @@ public final class LlamaEngine implements CausalLm {
     private static final long CUDA_CHUNK = 1L << 28;
 
     private final LlamaConfig config;
-    private final Parameters parameters;
+    private final Parameters parameters; // as computed with
+    private final Parameters trained;
+    private final double dropout;
+    private final int first; // the lowest block of which something is trained, or 0
     private final Ops ops;
     private final List<Recompute> policies;
     private final Heads heads;
@@ -45,17 +48,29 @@ public final class LlamaEngine implements CausalLm {
     private EngineBuffers buffers;
     private boolean fresh = true;
 
-    /// An engine over weights that it does not own.
+    /// An engine over weights that it does not own, all of which are trained.
     ///
     /// @param recompute what every block keeps
     public LlamaEngine(LlamaConfig config, Parameters parameters, Ops ops, Recompute recompute) {
+        this(config, FrozenBase.of(parameters), Optional.empty(), ops, recompute);
+    }
+
+    /// An engine over a frozen model of which the adapters are trained; it owns neither.
+    public LlamaEngine(LlamaConfig config, FrozenBase base, Adapters adapters, Ops ops, Recompute recompute) {
+        this(config, base, Optional.of(adapters), ops, recompute);
+    }
+
+    private LlamaEngine(
+            LlamaConfig config, FrozenBase base, Optional<Adapters> adapters, Ops ops, Recompute recompute) {
         this.config = config;
-        this.parameters = parameters;
+        this.parameters = base.dense();
+        this.trained = adapters.map(Adapters::trained).orElse(parameters);
+        this.dropout = adapters.map(a -> a.config().dropout()).orElse(0.0);
         this.ops = ops;
         this.policies = Collections.nCopies(config.nLayer(), recompute);
         this.heads = new Heads(config.nHead(), config.nKvHead(), config.headDim());
-        this.weights = new FusedWeights(config, parameters);
-        parameters.enableGradients();
+        this.weights = new FusedWeights(config, base, adapters, ops);
+        this.first = firstTrained();
     }
 
     @Override
@@ -65,7 +80,7 @@ public final class LlamaEngine implements CausalLm {
 
     @Override
     public Parameters parameters() {
-        return parameters;
+        return trained;
     }
 
     @Override
@@ -82,8 +97,9 @@ public final class LlamaEngine implements CausalLm {
             try (NoGradGuard _ = new NoGradGuard()) {
                 if (fresh) {
                     weights.zeroWhatIsAddedTo();
+                    weights.refresh();
                 }
-                Pass pass = new Pass(batch, batch.labelRows(), batch.noise());
+                Pass pass = new Pass(batch, batch.labelRows(), batch.noise(), batch.dropout(dropout));
                 Tensor normed = pass.forward();
                 Tensor sum = headBackward(pass, normed, batch, loss, scale);
                 pass.backward();
@@ -99,7 +115,8 @@ public final class LlamaEngine implements CausalLm {
             try (NoGradGuard _ = new NoGradGuard()) {
                 Tensor sum = Tensors.zeros(ScalarType.Float, parameters.device());
                 if (batch.labelTokens() > 0) {
-                    Tensor normed = new Pass(batch, batch.labelRows(), Optional.empty()).forward();
+                    weights.refresh();
+                    Tensor normed = new Pass(batch, batch.labelRows(), Optional.empty(), Optional.empty()).forward();
                     chunks(
                             normed,
                             (rows, from, n) -> sum.add_(loss.sum(
@@ -115,7 +132,8 @@ public final class LlamaEngine implements CausalLm {
     public Tensor logits(PackedBatch batch, Tensor rows) {
         return Scopes.yield(() -> {
             try (NoGradGuard _ = new NoGradGuard()) {
-                Tensor normed = new Pass(batch, rows, Optional.empty()).forward();
+                weights.refresh();
+                Tensor normed = new Pass(batch, rows, Optional.empty(), Optional.empty()).forward();
                 return torch.mm(normed, weights.head.t()).to(ScalarType.Float);
             }
         });
@@ -123,7 +141,7 @@ public final class LlamaEngine implements CausalLm {
 
     /// Bytes of this engine's buffers; 0 before the first micro-batch.
     public long bufferBytes() {
-        return buffers == null ? 0 : buffers.bytes();
+        return buffers == null ? 0 : buffers.bytes() + weights.bytes();
     }
 
     private interface Chunk {
@@ -148,7 +166,7 @@ public final class LlamaEngine implements CausalLm {
     /// Loss, and backward through the head, a chunk at a time; leaves the gradient of `normed` in dNormed.
     private Tensor headBackward(Pass pass, Tensor normed, PackedBatch batch, LossFunction loss, double scale) {
         Tensor sum = Tensors.zeros(ScalarType.Float, parameters.device());
-        HeadGradient gradient = new HeadGradient(weights, fresh);
+        Optional<HeadGradient> gradient = weights.dHead.map(d -> new HeadGradient(d, fresh));
         chunks(normed, (rows, from, n) -> {
             Tensor logits = logitsOf(rows);
             Tensor targets = batch.targets().narrow(0, from, n);
@@ -157,9 +175,9 @@ public final class LlamaEngine implements CausalLm {
                             ? ops.crossEntropy(logits, targets, scale)
                             : byAutograd(loss, logits, targets, scale));
             torch.mm_out(buffers.dNormed().narrow(0, from, n), logits, weights.head);
-            gradient.add(logits, rows);
+            gradient.ifPresent(g -> g.add(logits, rows));
         });
-        gradient.finish();
+        gradient.ifPresent(HeadGradient::finish);
         return sum;
     }
 
@@ -184,6 +202,7 @@ public final class LlamaEngine implements CausalLm {
                     parameters.device(),
                     tokens,
                     chunkRows(config, tokens, Devices.isCuda(parameters.device())));
+            weights.reserve(tokens);
         }
         return buffers;
     }
@@ -202,11 +221,24 @@ public final class LlamaEngine implements CausalLm {
                 chunkRows(config, tokens, Devices.isCuda(device)));
     }
 
+    private int firstTrained() {
+        int layer = 0;
+        while (layer + 1 < config.nLayer() && weights.nothingTrainedBelow(layer + 1)) {
+            layer++;
+        }
+        return layer;
+    }
+
     private void freeBuffers() {
         if (buffers != null) {
             buffers.close();
             buffers = null;
         }
+    }
+
+    @Override
+    public void shrink() {
+        freeBuffers();
     }
 
     @Override
@@ -222,6 +254,8 @@ public final class LlamaEngine implements CausalLm {
         private final Tensor wanted;
         private final Ids ids;
         private final Optional<Tensor> noise;
+        private final Optional<AdapterDropout> dropout;
+        private final Optional<AdapterDropout> wantedDropout;
         private final Angles angles;
         private final EngineBuffers b;
         private final EngineBuffers.Block[] blocks = new EngineBuffers.Block[config.nLayer()];
@@ -233,13 +267,16 @@ public final class LlamaEngine implements CausalLm {
 
         /// @param wanted (N) the rows whose hidden state is asked for
         /// @param noise (T, C) added to the embeddings, while training
-        Pass(PackedBatch batch, Tensor wanted, Optional<Tensor> noise) {
+        /// @param dropout of adapters' inputs, while training
+        Pass(PackedBatch batch, Tensor wanted, Optional<Tensor> noise, Optional<AdapterDropout> dropout) {
             Tensor cu = Tensors.ofInts(batch.cuSeqlens(), parameters.device());
             this.documents = new Documents(batch.cuSeqlens(), cu.to(ScalarType.Int));
             this.tokens = batch.tokens();
             this.wanted = wanted;
             this.ids = new Ids(batch.inputIds(), batch.hostIds());
             this.noise = noise;
+            this.dropout = dropout;
+            this.wantedDropout = dropout.map(d -> d.rows(wanted));
             Tensor angle = config.rope().angles(batch.positions(), batch.cuSeqlens());
             Tensor rows =
                     torch.arange(new Scalar(batch.tokens()), Tensors.options(ScalarType.Int, parameters.device()));
@@ -267,7 +304,7 @@ public final class LlamaEngine implements CausalLm {
                 }
                 attend(i, w, s);
                 if (i < last) {
-                    feedForward(w, s, s.x(), s.out());
+                    feedForward(w, s, s.x(), s.out(), dropout);
                 }
             }
             return lastMlp();
@@ -279,7 +316,7 @@ public final class LlamaEngine implements CausalLm {
             EngineBuffers.Block s = b.block(last).rows(n);
             Tensor x = blocks[last].x().index_select(0, wanted);
             wantedOut = blocks[last].out().index_select(0, wanted);
-            feedForward(weights.blocks.get(last), s, x, wantedOut);
+            feedForward(weights.blocks.get(last), s, x, wantedOut, wantedDropout);
             lastRows = x; // its memory now holds the residual stream's end
             lastRstd = Tensors.empty(ScalarType.Float, parameters.device(), n, 1);
             Tensor normed = Tensors.empty(x.scalar_type(), parameters.device(), n, config.hiddenSize());
@@ -293,43 +330,50 @@ public final class LlamaEngine implements CausalLm {
         }
 
         private void rotated(FusedWeights.Block w, EngineBuffers.Block s) {
-            torch.mm_out(s.qkv(), s.normed1(), w.qkv().t());
+            w.qkv().forward(s.normed1(), s.qkv(), dropout);
             ops.rope(heads(s.qkv()), w.qkvBias(), angles, heads);
         }
 
         /// From attention's output to what the MLP adds: x + out @ Wo -> h, then the branch.
-        private void feedForward(FusedWeights.Block w, EngineBuffers.Block s, Tensor x, Tensor out) {
+        private void feedForward(
+                FusedWeights.Block w, EngineBuffers.Block s, Tensor x, Tensor out, Optional<AdapterDropout> dropout) {
             Tensor branch = branch(x.size(0));
-            beforeMlp(w, s, x, out, branch);
+            beforeMlp(w, s, x, out, branch, dropout);
             ops.swiglu(s.gateUp(), s.act());
-            torch.mm_out(branch, s.act(), w.down().t());
+            w.down().forward(s.act(), branch, dropout);
             w.downBias().ifPresent(branch::add_);
         }
 
-        private void beforeMlp(FusedWeights.Block w, EngineBuffers.Block s, Tensor x, Tensor out, Tensor branch) {
-            torch.mm_out(branch, out, w.out().t());
+        private void beforeMlp(
+                FusedWeights.Block w,
+                EngineBuffers.Block s,
+                Tensor x,
+                Tensor out,
+                Tensor branch,
+                Optional<AdapterDropout> dropout) {
+            w.out().forward(out, branch, dropout);
             w.outBias().ifPresent(branch::add_);
             ops.addRmsNorm(x, branch, w.norm2(), config.rmsNormEps(), s.h(), s.normed2(), s.rstd2());
-            torch.mm_out(s.gateUp(), s.normed2(), w.gateUp().t());
+            w.gateUp().forward(s.normed2(), s.gateUp(), dropout);
             w.gateUpBias().ifPresent(bias -> s.gateUp().add_(bias));
         }
 
         /// From the gradient of `forward`'s result, in dNormed, to the gradients of all weights.
         void backward() {
             Tensor d = lastMlpBackward();
-            for (int i = last; i >= 0; i--) {
+            for (int i = last; i >= first; i--) {
                 FusedWeights.Block w = weights.blocks.get(i);
                 EngineBuffers.Block s = blocks[i];
                 int layer = i;
                 Scopes.run(() -> {
                     if (layer < last) {
                         again(layer, w, s);
-                        feedForwardBackward(w, s, d, s.out(), b.dOut().narrow(0, 0, tokens));
+                        feedForwardBackward(w, s, d, s.out(), b.dOut().narrow(0, 0, tokens), dropout);
                     }
                     attendBackward(layer, w, s, d);
                 });
             }
-            ops.embeddingBackward(d, ids, weights.dEmbedding);
+            weights.dEmbedding.ifPresent(e -> ops.embeddingBackward(d, ids, e));
         }
 
         /// @return the gradient of the last block's input so far: (T, C), zero where nothing is wanted
@@ -340,7 +384,7 @@ public final class LlamaEngine implements CausalLm {
             Tensor rows = torch.zeros_like(lastRows);
             ops.rmsNormBackward(b.dNormed().narrow(0, 0, n), lastRows, weights.norm, lastRstd, rows, weights.dNorm);
             Tensor dOutRows = torch.empty_like(wantedOut);
-            feedForwardBackward(w, s, rows, wantedOut, dOutRows);
+            feedForwardBackward(w, s, rows, wantedOut, dOutRows, wantedDropout);
             b.dOut().narrow(0, 0, tokens).zero_().index_copy_(0, wanted, dOutRows);
             return b.gradient().narrow(0, 0, tokens).zero_().index_copy_(0, wanted, rows);
         }
@@ -356,7 +400,7 @@ public final class LlamaEngine implements CausalLm {
                     if (s.policy() == Recompute.FULL) {
                         attention[layer] = ops.attention(heads(s.qkv()), heads, documents, query(s.out()));
                     }
-                    beforeMlp(w, s, s.x(), s.out(), branch(tokens));
+                    beforeMlp(w, s, s.x(), s.out(), branch(tokens), dropout);
                 }
             }
         }
@@ -364,21 +408,23 @@ public final class LlamaEngine implements CausalLm {
         /// @param d (n, C) gradient of the block's output; becomes that of x + attention
         /// @param dOut (n, Q), written
         private void feedForwardBackward(
-                FusedWeights.Block w, EngineBuffers.Block s, Tensor d, Tensor out, Tensor dOut) {
+                FusedWeights.Block w,
+                EngineBuffers.Block s,
+                Tensor d,
+                Tensor out,
+                Tensor dOut,
+                Optional<AdapterDropout> dropout) {
             long n = d.size(0);
             Tensor dAct = b.dAct().narrow(0, 0, n);
             Tensor dNormed = b.dNormed().narrow(0, 0, n);
-            torch.mm_out(dAct, d, w.down());
+            Product.Flow down = w.down().inputGradient(d, dAct, dropout);
             ops.swigluBackward(dAct, s.gateUp(), s.act());
-            gemmGradient(w.dDown(), d, s.act());
-            w.dDownBias().ifPresent(bias -> ops.biasBackward(d, bias));
-            torch.mm_out(dNormed, s.gateUp(), w.gateUp());
-            gemmGradient(w.dGateUp(), s.gateUp(), s.normed2());
-            w.dGateUpBias().ifPresent(bias -> ops.biasBackward(s.gateUp(), bias));
+            w.down().weightGradient(d, s.act(), down, fresh, dropout);
+            Product.Flow gateUp = w.gateUp().inputGradient(s.gateUp(), dNormed, dropout);
+            w.gateUp().weightGradient(s.gateUp(), s.normed2(), gateUp, fresh, dropout);
             ops.rmsNormBackward(dNormed, s.h(), w.norm2(), s.rstd2(), d, w.dNorm2());
-            torch.mm_out(dOut, d, w.out());
-            gemmGradient(w.dOut(), d, out);
-            w.dOutBias().ifPresent(bias -> ops.biasBackward(d, bias));
+            Product.Flow o = w.out().inputGradient(d, dOut, dropout);
+            w.out().weightGradient(d, out, o, fresh, dropout);
         }
 
         private void attendBackward(int layer, FusedWeights.Block w, EngineBuffers.Block s, Tensor d) {
@@ -396,18 +442,13 @@ public final class LlamaEngine implements CausalLm {
                 ops.rmsNormAgain(s.x(), w.norm1(), s.rstd1(), s.normed1());
             }
             Tensor dNormed = b.dNormed().narrow(0, 0, tokens);
-            torch.mm_out(dNormed, dQkv, w.qkv());
-            gemmGradient(w.dQkv(), dQkv, s.normed1());
-            w.dQkvBias().ifPresent(bias -> ops.biasBackward(dQkv, bias));
-            ops.rmsNormBackward(dNormed, s.x(), w.norm1(), s.rstd1(), d, w.dNorm1());
-        }
-
-        private void gemmGradient(Tensor dWeight, Tensor dy, Tensor x) {
-            if (fresh) {
-                torch.mm_out(dWeight, dy.t(), x);
-            } else {
-                dWeight.addmm_(dy.t(), x);
+            if (weights.nothingTrainedBelow(layer) && !w.trainsNorm1()) {
+                w.qkv().weightGradient(dQkv, s.normed1(), w.qkv().noInputGradient(dQkv), fresh, dropout);
+                return;
             }
+            Product.Flow flow = w.qkv().inputGradient(dQkv, dNormed, dropout);
+            w.qkv().weightGradient(dQkv, s.normed1(), flow, fresh, dropout);
+            ops.rmsNormBackward(dNormed, s.x(), w.norm1(), s.rstd1(), d, w.dNorm1());
         }
 
         private Tensor branch(long n) {

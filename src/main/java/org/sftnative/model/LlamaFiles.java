@@ -3,6 +3,7 @@ package org.sftnative.model;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
 import org.bytedeco.javacpp.PointerScope;
@@ -18,6 +19,7 @@ import org.sftnative.io.TensorInfo;
 import org.sftnative.io.TensorSource;
 import org.sftnative.tensor.Devices;
 import org.sftnative.tensor.Dtype;
+import org.sftnative.tensor.Scopes;
 import org.sftnative.tensor.Tensors;
 
 /// Weights between a model directory and the flat buffer.
@@ -28,15 +30,46 @@ public final class LlamaFiles {
     ///
     /// @throws InputException if weights are missing, more than the config says, of another shape, or not finite
     public static Parameters load(ModelDirectory directory, LlamaConfig config, Dtype dtype, Device device) {
-        ParameterLayout layout = ParameterLayout.of(config);
-        check(directory, config, layout);
+        return load(directory, config, ParameterLayout.of(config), dtype, device, Optional.empty());
+    }
+
+    /// Loads a model that is not trained itself.
+    ///
+    /// @param packed where the blocks' matrices go, each as it is read; absent: they stay as they are. Closed if
+    ///     loading fails
+    /// @throws InputException as [#load] does
+    public static FrozenBase loadFrozen(
+            ModelDirectory directory, LlamaConfig config, Dtype dtype, Device device, Optional<PackedMatrices> packed) {
+        ParameterLayout layout =
+                packed.isPresent() ? ParameterLayout.withoutProjections(config) : ParameterLayout.of(config);
+        return new FrozenBase(load(directory, config, layout, dtype, device, packed), packed);
+    }
+
+    private static Parameters load(
+            ModelDirectory directory,
+            LlamaConfig config,
+            ParameterLayout layout,
+            Dtype dtype,
+            Device device,
+            Optional<PackedMatrices> packed) {
+        ParameterLayout whole = ParameterLayout.of(config);
+        check(directory, config, whole);
         Parameters parameters = new Parameters(layout, dtype, device);
         try {
-            for (String name : layout.slots().keySet()) {
-                read(directory, name, parameters.weight(name), dtype);
+            for (ParameterLayout.Slot slot : whole.slots().values()) {
+                if (parameters.has(slot.name())) {
+                    read(directory, slot.name(), parameters.weight(slot.name()), dtype);
+                    continue;
+                }
+                Scopes.run(() -> {
+                    Tensor weight = Tensors.empty(dtype.scalarType(), device, slot.shape());
+                    read(directory, slot.name(), weight, dtype);
+                    packed.orElseThrow().put(slot.name(), weight);
+                });
             }
         } catch (RuntimeException e) {
             parameters.close();
+            packed.ifPresent(PackedMatrices::close);
             throw e;
         }
         return parameters;

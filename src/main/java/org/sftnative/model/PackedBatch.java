@@ -2,8 +2,12 @@ package org.sftnative.model;
 
 import java.util.Arrays;
 import java.util.Optional;
+import java.util.OptionalLong;
+import java.util.SplittableRandom;
+import java.util.zip.CRC32;
 import org.bytedeco.pytorch.Device;
 import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.sftnative.tensor.Devices;
 import org.sftnative.tensor.Tensors;
 
@@ -16,6 +20,7 @@ import org.sftnative.tensor.Tensors;
 /// @param cuSeqlens (documents + 1) first position of each document, then T; on the host
 /// @param hostIds (T) the token ids again, on the host
 /// @param noise (T, C) fp32, added to the embeddings; see [EmbeddingNoise]
+/// @param key of the seed and the step, for dropout; absent: nothing is dropped
 public record PackedBatch(
         Tensor inputIds,
         Tensor positions,
@@ -23,7 +28,8 @@ public record PackedBatch(
         Tensor targets,
         int[] cuSeqlens,
         int[] hostIds,
-        Optional<Tensor> noise) {
+        Optional<Tensor> noise,
+        OptionalLong key) {
     private static final int IGNORED = -100;
 
     /// On a card, tokens are a multiple of this: cuBLAS chooses an algorithm for every new shape, which costs more
@@ -84,11 +90,48 @@ public record PackedBatch(
                 Tensors.ofInts(wanted, device),
                 cuSeqlens,
                 inputIds,
-                Optional.empty());
+                Optional.empty(),
+                OptionalLong.empty());
     }
 
     PackedBatch withNoise(Tensor noise) {
-        return new PackedBatch(inputIds, positions, labelRows, targets, cuSeqlens, hostIds, Optional.of(noise));
+        return new PackedBatch(inputIds, positions, labelRows, targets, cuSeqlens, hostIds, Optional.of(noise), key);
+    }
+
+    /// The same batch in a step of a run: what adapters drop of it is a function of both, and of each document.
+    public PackedBatch inStep(long seed, long step) {
+        long key = new SplittableRandom(seed ^ new SplittableRandom(step).nextLong()).nextLong();
+        return new PackedBatch(
+                inputIds, positions, labelRows, targets, cuSeqlens, hostIds, noise, OptionalLong.of(key));
+    }
+
+    /// What adapters drop; absent where nothing is.
+    Optional<AdapterDropout> dropout(double rate) {
+        if (rate == 0 || key.isEmpty()) {
+            return Optional.empty();
+        }
+        int[] rows = new int[tokens()];
+        for (int d = 0; d + 1 < cuSeqlens.length; d++) {
+            long document = key.getAsLong() ^ documentHash(d);
+            SplittableRandom random = new SplittableRandom(document);
+            for (int t = cuSeqlens[d]; t < cuSeqlens[d + 1]; t++) {
+                rows[t] = random.nextInt();
+            }
+        }
+        Tensor keys = Tensors.ofInts(rows, inputIds.device()).to(ScalarType.Int);
+        return Optional.of(new AdapterDropout(rate, keys));
+    }
+
+    /// A hash of a document's tokens.
+    long documentHash(int document) {
+        CRC32 content = new CRC32();
+        for (int t = cuSeqlens[document]; t < cuSeqlens[document + 1]; t++) {
+            int id = hostIds[t];
+            content.update(id);
+            content.update(id >> 8);
+            content.update(id >> 16);
+        }
+        return content.getValue();
     }
 
     /// T, tokens of the batch.

@@ -36,6 +36,15 @@ public record ParameterLayout(SequencedMap<String, Slot> slots, long numel, long
 
     /// The weights of a model, in layer order.
     public static ParameterLayout of(LlamaConfig c) {
+        return of(c, true);
+    }
+
+    /// The same without the blocks' matrices, which [PackedMatrices] hold.
+    public static ParameterLayout withoutProjections(LlamaConfig c) {
+        return of(c, false);
+    }
+
+    private static ParameterLayout of(LlamaConfig c, boolean projections) {
         Builder b = new Builder();
         long C = c.hiddenSize();
         long F = c.intermediateSize();
@@ -43,7 +52,7 @@ public record ParameterLayout(SequencedMap<String, Slot> slots, long numel, long
         long Q = c.qSize();
         long R = c.kvSize();
         b.add("model.embed_tokens.weight", V, C);
-        for (int i = 0; i < c.nLayer(); i++) {
+        for (int i = 0; projections && i < c.nLayer(); i++) {
             String attention = "model.layers." + i + ".self_attn.";
             String mlp = "model.layers." + i + ".mlp.";
             b.add(attention + "q_proj.weight", Q, C);
@@ -79,9 +88,44 @@ public record ParameterLayout(SequencedMap<String, Slot> slots, long numel, long
         }
         b.add("model.norm.weight", C);
         b.align();
-        SequencedMap<String, Slot> slots = new LinkedHashMap<>();
-        b.slots.forEach(s -> slots.put(s.name, s));
-        return new ParameterLayout(slots, b.end, decayed);
+        return b.layout(decayed);
+    }
+
+    /// What adapters train, decayed first: every A (those that read the same input side by side), magnitudes and the
+    /// matrices trained in full, then every B; last the norms trained in full. Names are those of PEFT's files.
+    /// LoRA+ gives the Bs another learning rate: they are the elements from the first B to `decayed`.
+    static ParameterLayout of(List<AdapterSpec> specs, List<String> saved, LlamaConfig c) {
+        Builder b = new Builder();
+        AdapterSpec before = null;
+        for (AdapterSpec spec : specs) {
+            boolean together = before != null
+                    && before.layer() == spec.layer()
+                    && before.projection().input() == spec.projection().input();
+            b.put(spec.a(), !together, true, spec.rank(), spec.in());
+            before = spec;
+        }
+        for (AdapterSpec spec : specs) {
+            if (spec.dora()) {
+                b.put(spec.magnitude(), true, true, spec.out()); // as transformers, whose list of norms lacks it
+            }
+        }
+        for (String name : saved) {
+            if (!name.endsWith("norm.weight")) {
+                b.put(AdapterSpec.PREFIX + name, true, true, c.vocabSize(), c.hiddenSize());
+            }
+        }
+        for (AdapterSpec spec : specs) {
+            b.put(spec.b(), true, true, spec.out(), spec.rank());
+        }
+        b.align();
+        long decayed = b.end;
+        for (String name : saved) {
+            if (name.endsWith("norm.weight")) {
+                b.put(AdapterSpec.PREFIX + name, true, false, c.hiddenSize());
+            }
+        }
+        b.align();
+        return b.layout(decayed);
     }
 
     /// Weights of the model, without the gaps.
@@ -99,9 +143,22 @@ public record ParameterLayout(SequencedMap<String, Slot> slots, long numel, long
         }
 
         void join(String name, long... shape) {
-            Slot slot = new Slot(name, shape, end, shape.length > 1);
+            put(name, false, shape.length > 1, shape);
+        }
+
+        void put(String name, boolean aligned, boolean decay, long... shape) {
+            if (aligned) {
+                align();
+            }
+            Slot slot = new Slot(name, shape, end, decay);
             slots.add(slot);
             end = Math.addExact(end, slot.numel());
+        }
+
+        ParameterLayout layout(long decayed) {
+            SequencedMap<String, Slot> named = new LinkedHashMap<>();
+            slots.forEach(s -> named.put(s.name, s));
+            return new ParameterLayout(named, end, decayed);
         }
 
         void align() {

@@ -78,6 +78,16 @@ public record AdamWState(Masters masters, Moments moments, Tensor low, Tensor m,
         return all;
     }
 
+    /// The state of some elements, views that belong to the scope around the call: of fp32 weights and moments.
+    ///
+    /// @throws IllegalArgumentException if weights or moments are kept otherwise: those count from its start
+    public AdamWState part(long from, long n) {
+        if (masters != Masters.FP32 || moments != Moments.FP32) {
+            throw new IllegalArgumentException(masters + " weights with " + moments + " moments have no parts");
+        }
+        return new AdamWState(masters, moments, low, m.narrow(0, from, n), v.narrow(0, from, n), mScale, vScale);
+    }
+
     private static Tensor zeros(ScalarType type, long n, Device device) {
         return Scopes.keep(() -> Tensors.zeros(type, device, n));
     }

@@ -24,4 +24,9 @@ public record AdamWUpdate(
     public AdamWUpdate at(double learningRate, long step) {
         return new AdamWUpdate(learningRate, beta1, beta2, epsilon, weightDecay, decayed, step, seed);
     }
+
+    /// The same with another number of decayed elements.
+    public AdamWUpdate decaying(long elements) {
+        return new AdamWUpdate(learningRate, beta1, beta2, epsilon, weightDecay, elements, step, seed);
+    }
 }

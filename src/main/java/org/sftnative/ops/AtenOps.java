@@ -158,7 +158,7 @@ public final class AtenOps implements Ops {
 
     @Override
     public void embeddingBackward(Tensor dx, Ids ids, Tensor dWeight) {
-        Scopes.run(() -> dWeight.index_add_(0, ids.device(), dx));
+        Scopes.run(() -> dWeight.index_add_(0, ids.device(), dx.to(dWeight.scalar_type())));
     }
 
     @Override

@@ -10,12 +10,14 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.bytedeco.pytorch.global.torch_cuda;
 import org.sftnative.kernels.AdamW;
 import org.sftnative.kernels.CudaKernels;
+import org.sftnative.kernels.Dequantise;
 import org.sftnative.kernels.Embedding;
 import org.sftnative.kernels.EmbeddingPlan;
 import org.sftnative.kernels.GradientNorm;
 import org.sftnative.kernels.GradientType;
 import org.sftnative.kernels.KernelSupport;
 import org.sftnative.kernels.Rope;
+import org.sftnative.ops.QuantisedMatrix.Scales;
 import org.sftnative.tensor.Scopes;
 import org.sftnative.tensor.Tensors;
 
@@ -260,6 +262,36 @@ public final class CudaOps implements Ops {
                                 u.seed()),
                         at(clip),
                         stream);
+    }
+
+    @Override
+    public void dequantise(QuantisedMatrix weights, Tensor to) {
+        if (!Tensors.is(to, ScalarType.BFloat16)) {
+            Dequantisation.into(weights, to);
+            return;
+        }
+        Dequantise.Target target =
+                new Dequantise.Target(at(to), weights.rows(), Math.toIntExact(weights.columns()), to.stride(0));
+        Dequantise kernel = kernels.dequantise();
+        switch (weights) {
+            case QuantisedMatrix.Int8 m -> kernel.int8(at(m.codes()), at(m.absmax()), target, stream);
+            case QuantisedMatrix.Nf4 m -> {
+                long values = at(m.tables().values());
+                switch (m.scales()) {
+                    case Scales.Plain s -> kernel.nf4(at(m.codes()), values, at(s.absmax()), target, stream);
+                    case Scales.Quantised s ->
+                        kernel.nf4(
+                                at(m.codes()),
+                                values,
+                                at(s.codes()),
+                                at(m.tables().scaleValues()),
+                                at(s.absmax()),
+                                at(s.offset()),
+                                target,
+                                stream);
+                }
+            }
+        }
     }
 
     private Tensor ints(int[] values) {

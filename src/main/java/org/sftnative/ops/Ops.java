@@ -115,6 +115,13 @@ public interface Ops {
     /// @param clip what [#clip] gave
     void adamw(Tensor weights, Tensor gradients, AdamWState state, AdamWUpdate update, Tensor clip);
 
+    /// The weights of a quantised matrix, rounded from fp32 to the type of the buffer.
+    ///
+    /// @param to (rows, columns), written; its rows may lie apart, elements of a row side by side
+    default void dequantise(QuantisedMatrix weights, Tensor to) {
+        Dequantisation.into(weights, to);
+    }
+
     /// Rotation angles of T tokens.
     ///
     /// @param cos (T, D / 2) fp32

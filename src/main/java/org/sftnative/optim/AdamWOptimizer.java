@@ -1,5 +1,7 @@
 package org.sftnative.optim;
 
+import java.util.List;
+import java.util.Optional;
 import java.util.SequencedMap;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.NoGradGuard;
@@ -7,6 +9,7 @@ import org.bytedeco.pytorch.Tensor;
 import org.sftnative.ops.AdamWState;
 import org.sftnative.ops.AdamWUpdate;
 import org.sftnative.ops.Ops;
+import org.sftnative.tensor.Scopes;
 import org.sftnative.tensor.Tensors;
 
 /// AdamW with clipping over a flat buffer of weights.
@@ -16,18 +19,29 @@ public final class AdamWOptimizer implements AutoCloseable {
     private final Tensor gradients;
     private final AdamWUpdate update;
     private final AdamWState state;
+    private final List<RateGroup> groups;
     private long steps;
+    private Optional<Tensor> clip = Optional.empty();
 
     /// @param weights (n) flat; updated in place
     /// @param gradients (n) flat
     /// @param update betas, epsilon, weight decay and what it spares; rate and step are each update's own
     /// @param state of n elements, closed with this
     public AdamWOptimizer(Ops ops, Tensor weights, Tensor gradients, AdamWUpdate update, AdamWState state) {
+        this(ops, weights, gradients, update, state, RateGroup.all(weights.numel()));
+    }
+
+    /// The same with more than one learning rate.
+    ///
+    /// @param groups all elements, in order; more than one only with fp32 weights and moments
+    public AdamWOptimizer(
+            Ops ops, Tensor weights, Tensor gradients, AdamWUpdate update, AdamWState state, List<RateGroup> groups) {
         this.ops = ops;
         this.weights = weights;
         this.gradients = gradients;
         this.update = update;
         this.state = state;
+        this.groups = List.copyOf(groups);
     }
 
     /// Updates done.
@@ -41,30 +55,86 @@ public final class AdamWOptimizer implements AutoCloseable {
     /// @param maxNorm 0: no clipping
     /// @return the norm before clipping
     public double step(double learningRate, double maxNorm) {
-        try (PointerScope _ = new PointerScope();
-                NoGradGuard _ = new NoGradGuard()) {
-            Tensor clip = ops.clip(gradients, maxNorm);
-            ops.adamw(weights, gradients, state, update.at(learningRate, steps + 1), clip);
-            float[] read = Tensors.floats(clip); // the one read of the device that a step's end costs
-            if (read[2] != 0) {
-                steps++;
+        double norm = clip(maxNorm);
+        if (Double.isFinite(norm)) {
+            update(learningRate);
+        } else {
+            forget();
+        }
+        return norm;
+    }
+
+    /// The norm of the gradient before clipping, and what clipping to a norm will make of it in the [#update] that
+    /// may follow; nothing is changed.
+    ///
+    /// @param maxNorm 0: no clipping
+    public double clip(double maxNorm) {
+        forget();
+        try (NoGradGuard _ = new NoGradGuard()) {
+            Tensor measured = Scopes.keep(() -> ops.clip(gradients, maxNorm));
+            clip = Optional.of(measured);
+            try (PointerScope _ = new PointerScope()) {
+                return Tensors.floats(measured)[0]; // the one read of the device that a step's end costs
             }
-            return read[0];
         }
     }
 
-    /// The norm of the gradient; nothing is updated.
-    public double norm() {
+    /// One update of every weight, by the gradient that [#clip] measured. The norm must be finite.
+    ///
+    /// @throws IllegalStateException without a measured gradient
+    public void update(double learningRate) {
+        Tensor measured = clip.orElseThrow(() -> new IllegalStateException("no gradient was measured"));
         try (PointerScope _ = new PointerScope();
                 NoGradGuard _ = new NoGradGuard()) {
-            return Tensors.floats(ops.clip(gradients, 0))[0];
+            groups.forEach(group -> update(group, learningRate, measured));
         }
+        steps++;
+        forget();
+    }
+
+    private void update(RateGroup group, double learningRate, Tensor clip) {
+        AdamWUpdate now = update.at(learningRate * group.ratio(), steps + 1);
+        if (groups.size() == 1) {
+            ops.adamw(weights, gradients, state, now, clip);
+            return;
+        }
+        long n = group.to() - group.from();
+        ops.adamw(
+                weights.narrow(0, group.from(), n),
+                gradients.narrow(0, group.from(), n),
+                state.part(group.from(), n),
+                now.decaying(Math.clamp(update.decayed() - group.from(), 0, n)),
+                clip);
+    }
+
+    /// Takes the memory that an update takes, and changes nothing: what has no room for an update fails now and not
+    /// after the first backward pass. For a state that has seen no update, and gradients that are zero.
+    public void rehearse() {
+        if (steps > 0) {
+            throw new IllegalStateException("the moments are no longer zero");
+        }
+        clip(0);
+        update(0); // zero gradients, zero moments and a rate of zero leave every bit as it was
+        steps = 0;
+    }
+
+    private void forget() {
+        clip.ifPresent(Scopes::free);
+        clip = Optional.empty();
     }
 
     /// Everything besides the weights that the next step depends on, by name: what a checkpoint keeps. The
     /// tensors are the live ones: copy into them to restore, then [#restored].
     public SequencedMap<String, Tensor> state() {
         return state.tensors();
+    }
+
+    /// Forgets everything, as before the first update.
+    public void reset() {
+        try (NoGradGuard _ = new NoGradGuard()) {
+            state().values().forEach(tensor -> Scopes.run(tensor::zero_));
+        }
+        steps = 0;
     }
 
     /// Says how many updates the restored state has seen.
@@ -74,6 +144,7 @@ public final class AdamWOptimizer implements AutoCloseable {
 
     @Override
     public void close() {
+        forget();
         state.close();
     }
 }

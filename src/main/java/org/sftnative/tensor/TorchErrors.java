@@ -19,6 +19,15 @@ public final class TorchErrors {
 
     private TorchErrors() {}
 
+    /// Whether libtorch, on a card or on the CPU, had not the memory that it was asked for: less work at a time may
+    /// have it.
+    public static boolean isOutOfMemory(Throwable error) {
+        String message = error.getMessage() == null ? "" : error.getMessage();
+        return CUDA_MEMORY.matcher(message).find()
+                || CPU_MEMORY.matcher(message).find()
+                || message.contains("std::bad_alloc");
+    }
+
     /// Explains an error of libtorch or of memory: one line, and what to do on an indented one.
     ///
     /// @return empty if it is neither

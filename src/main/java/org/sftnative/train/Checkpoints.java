@@ -2,37 +2,27 @@ package org.sftnative.train;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.SimpleFileVisitor;
-import java.nio.file.StandardCopyOption;
-import java.nio.file.attribute.BasicFileAttributes;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.SortedMap;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
-import org.bytedeco.javacpp.PointerScope;
-import org.bytedeco.pytorch.NoGradGuard;
 import org.bytedeco.pytorch.Tensor;
-import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.sftnative.InputException;
 import org.sftnative.io.AtomicFiles;
+import org.sftnative.io.Disk;
 import org.sftnative.io.JsonFiles;
 import org.sftnative.io.Manifest;
-import org.sftnative.io.SafetensorsFile;
 import org.sftnative.io.SafetensorsWriter;
-import org.sftnative.io.StoredDtype;
 import org.sftnative.io.TensorSource;
 import org.sftnative.optim.AdamWOptimizer;
-import org.sftnative.tensor.Devices;
-import org.sftnative.tensor.Tensors;
 import tools.jackson.core.JacksonException;
 import tools.jackson.databind.DeserializationFeature;
 import tools.jackson.databind.PropertyNamingStrategies;
@@ -47,7 +37,11 @@ public final class Checkpoints {
 
     private static final String STATE = "trainer_state.json";
     private static final String OPTIMIZER = "optimizer.safetensors";
-    private static final int VERSION = 2;
+    /// The setting that a size found for lack of memory replaces.
+    static final String MICRO_BATCH = "micro_batch_tokens";
+
+    private static final long TRIAL_BYTES = 256L << 20;
+    private static final int VERSION = 4;
     private static final String DAMAGED = "\n  the checkpoint is damaged: resume from another one";
     private static final JsonMapper JSON = JsonMapper.builder()
             .propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE)
@@ -72,27 +66,37 @@ public final class Checkpoints {
             RunIdentity run,
             SortedMap<String, String> recipe,
             long optimizerSteps,
-            Best best) {}
+            Best best,
+            Patience patience) {}
 
     /// The evaluation that is the best so far, among steps that were saved.
     ///
     /// @param step 0: none
-    record Best(long step, double evalLoss) {
-        static final Best NONE = new Best(0, Double.POSITIVE_INFINITY);
+    /// @param metric by what: `eval_loss`
+    record Best(long step, String metric, double value) {
+        static final Best NONE = new Best(0, "", 0);
     }
 
     /// Where a run goes on.
     ///
     /// @param changed settings that may change on the way, and have: each with both values
-    record Restored(RunState state, String changed, Best best) {
-        static final Restored ANEW = new Restored(RunState.START, "", Best.NONE);
+    record Restored(RunState state, String changed, Best best, Patience patience) {
+        static final Restored ANEW = new Restored(RunState.START, "", Best.NONE, Patience.START);
     }
 
     /// What is saved beside the weights.
     ///
     /// @param optimizer tensors on the host, by name
     /// @param optimizerSteps updates done
-    record Content(RunState state, double epoch, Map<String, Tensor> optimizer, long optimizerSteps, Best best) {}
+    /// @param modelBytes of the weights
+    record Content(
+            RunState state,
+            double epoch,
+            Map<String, Tensor> optimizer,
+            long optimizerSteps,
+            Best best,
+            Patience patience,
+            long modelBytes) {}
 
     /// A checkpoint to go on from.
     ///
@@ -122,9 +126,9 @@ public final class Checkpoints {
         Path temporary = output.resolve(".tmp-checkpoint-" + step);
         try {
             removeLeftovers();
-            List<TensorSource> optimizer = optimizerSources(content.optimizer());
-            checkRoom(optimizer);
-            Files.createDirectories(temporary);
+            List<TensorSource> optimizer = OptimizerFile.sources(content.optimizer());
+            checkRoom(content.modelBytes(), optimizer);
+            Disk.createDirectories(temporary);
             model.save(temporary);
             SafetensorsWriter.write(temporary.resolve(OPTIMIZER), SafetensorsWriter.PYTORCH, optimizer);
             Saved saved = new Saved(
@@ -135,7 +139,8 @@ public final class Checkpoints {
                     identity,
                     recipe,
                     content.optimizerSteps(),
-                    content.best());
+                    content.best(),
+                    content.patience());
             AtomicFiles.writeText(
                     temporary.resolve(STATE),
                     JSON.writerWithDefaultPrettyPrinter().writeValueAsString(saved) + "\n");
@@ -143,13 +148,67 @@ public final class Checkpoints {
             if (Files.exists(target)) {
                 remove(target);
             }
-            Files.move(temporary, target, StandardCopyOption.ATOMIC_MOVE);
-            AtomicFiles.syncDirectory(output);
+            Disk.rename(temporary, target);
+            Disk.syncDirectory(output);
             rotate(step, content.best().step());
             return target;
         } catch (IOException e) {
+            giveBack(temporary);
             throw new UncheckedIOException(target + " could not be written: " + e.getMessage(), e);
+        } catch (RuntimeException e) {
+            giveBack(temporary);
+            throw e;
         }
+    }
+
+    /// What a failed save has written fills a disk that may be full.
+    private static void giveBack(Path temporary) {
+        try {
+            Disk.deleteTree(temporary);
+        } catch (IOException e) {
+            // what made the save fail is told; the next run cleans up
+        }
+    }
+
+    /// Tries whether checkpoints can be written here at all, before anything is trained: there is room for one, and
+    /// the first tensors of the model, at most 256 MiB of them, are written as they will be, and deleted.
+    ///
+    /// @param model what weights are saved
+    /// @throws RuntimeException if they cannot
+    void tryOut(List<TensorSource> model, Map<String, Tensor> optimizer) {
+        Path temporary = output.resolve(".tmp-checkpoint-0");
+        try {
+            long bytes = model.stream().mapToLong(TensorSource::byteSize).sum();
+            checkRoom(bytes, OptimizerFile.sources(optimizer));
+            List<TensorSource> some = new ArrayList<>();
+            long left = TRIAL_BYTES;
+            for (TensorSource tensor : model) {
+                left -= tensor.byteSize();
+                if (left >= 0 || some.isEmpty()) {
+                    some.add(tensor);
+                }
+            }
+            Disk.createDirectories(temporary);
+            SafetensorsWriter.write(temporary.resolve("trial.safetensors"), SafetensorsWriter.PYTORCH, some);
+        } catch (IOException e) {
+            throw new UncheckedIOException(output + " cannot hold checkpoints: " + e.getMessage(), e);
+        } finally {
+            giveBack(temporary);
+        }
+    }
+
+    /// The newest whole checkpoint of this directory that a run at some step could go back to.
+    ///
+    /// @param step where the run stands
+    /// @param except a checkpoint that it went back to before, which is only taken if there is no older one
+    Optional<Path> toGoBackTo(long step, long except) {
+        List<Path> whole = list(output).reversed().stream()
+                .filter(path -> step(path) <= step && Manifest.fault(path).isEmpty())
+                .limit(2)
+                .toList();
+        return whole.size() == 2 && step(whole.getFirst()) == except
+                ? Optional.of(whole.getLast())
+                : whole.stream().findFirst();
     }
 
     private void rotate(long newest, long best) throws IOException {
@@ -165,18 +224,20 @@ public final class Checkpoints {
         }
     }
 
-    private void checkRoom(List<TensorSource> optimizer) throws IOException {
-        long needed = optimizer.stream().mapToLong(TensorSource::byteSize).sum();
-        long free = Files.getFileStore(output).getUsableSpace();
+    /// The volume is that which the directory, links followed, lies on.
+    private void checkRoom(long modelBytes, List<TensorSource> optimizer) throws IOException {
+        long needed = modelBytes
+                + optimizer.stream().mapToLong(TensorSource::byteSize).sum();
+        long free = Files.getFileStore(output.toRealPath()).getUsableSpace();
         if (free < needed) {
-            throw new InputException(output + ": a checkpoint's optimizer needs " + needed + " bytes, the disk has "
-                    + free + " free\n  make room, or keep fewer checkpoints (--save-total-limit)");
+            throw new InputException(output + ": a checkpoint needs " + needed + " bytes, the disk has " + free
+                    + " free\n  make room, or keep fewer checkpoints (--save-total-limit)");
         }
     }
 
     private void removeLeftovers() throws IOException {
         for (Path left : entries(output, "\\.(tmp|trash)-checkpoint-\\d+")) {
-            deleteTree(left);
+            Disk.deleteTree(left);
         }
     }
 
@@ -185,6 +246,7 @@ public final class Checkpoints {
     void clean(boolean anew) {
         try {
             removeLeftovers();
+            AtomicFiles.deleteLeftovers(output);
             for (Path checkpoint : anew ? list(output) : List.<Path>of()) {
                 remove(checkpoint);
             }
@@ -196,9 +258,9 @@ public final class Checkpoints {
     /// Out of sight by one rename, then deleted: a checkpoint that is half there is never seen.
     private void remove(Path checkpoint) throws IOException {
         Path trash = output.resolve(".trash-" + checkpoint.getFileName());
-        deleteTree(trash);
-        Files.move(checkpoint, trash, StandardCopyOption.ATOMIC_MOVE);
-        deleteTree(trash);
+        Disk.deleteTree(trash);
+        Disk.rename(checkpoint, trash);
+        Disk.deleteTree(trash);
     }
 
     /// The checkpoint that `--resume` means: a directory, or the newest whole one of the output directory for
@@ -243,11 +305,7 @@ public final class Checkpoints {
                     + "\n  resume with the settings and rows of that run, start anew in another directory,"
                     + " or say that it is meant: --allow-changed");
         }
-        try (SafetensorsFile file = SafetensorsFile.open(checkpoint.resolve(OPTIMIZER));
-                PointerScope _ = new PointerScope();
-                NoGradGuard _ = new NoGradGuard()) {
-            optimizer.state().forEach((name, tensor) -> restore(file, name, tensor));
-        }
+        OptimizerFile.restore(checkpoint.resolve(OPTIMIZER), optimizer.state());
         optimizer.restored(saved.optimizerSteps);
         resumedFrom = saved.globalStep;
         String changed = recipe.entrySet().stream()
@@ -255,10 +313,12 @@ public final class Checkpoints {
                 .map(e -> e.getKey() + " " + saved.recipe.get(e.getKey()) + " -> " + e.getValue())
                 .collect(Collectors.joining(", "));
         String other = differences.strip().replace("\n  ", ", ");
+        boolean sameCut = Objects.equals(recipe.get(MICRO_BATCH), saved.recipe.get(MICRO_BATCH));
         return new Restored(
-                saved.state,
+                sameCut ? saved.state : saved.state.withMicroBatchTokens(0), // another size is wanted now
                 Stream.of(other, changed).filter(text -> !text.isEmpty()).collect(Collectors.joining(", ")),
-                saved.best);
+                saved.best,
+                saved.patience);
     }
 
     private static Saved read(Path file) {
@@ -275,19 +335,6 @@ public final class Checkpoints {
         } catch (JacksonException e) {
             throw new InputException(file + " cannot be read: " + JsonFiles.problem(e) + DAMAGED, e);
         }
-    }
-
-    private static void restore(SafetensorsFile file, String name, Tensor tensor) {
-        boolean there = file.tensors().containsKey(name);
-        if (!there
-                || file.info(name).byteSize() != tensor.nbytes()
-                || file.info(name).dtype() != storedType(tensor)) {
-            throw new InputException(file.path() + ": '" + name + "' is missing or not " + tensor.numel()
-                    + " elements of " + storedType(tensor) + "\n  resume with the precision of the run that wrote it");
-        }
-        Tensor host = Tensors.empty(tensor.scalar_type(), Devices.cpu(), tensor.numel());
-        Tensors.memory(host).copyFrom(file.bytes(name));
-        tensor.copy_(host);
     }
 
     /// The checkpoints of a directory, oldest first.
@@ -313,7 +360,9 @@ public final class Checkpoints {
                         return checkpoint + "  DAMAGED: " + fault.get();
                     }
                     Saved saved = read(checkpoint.resolve(STATE));
-                    String best = saved.best.step() == saved.globalStep ? "  eval_loss " + saved.best.evalLoss() : "";
+                    String best = saved.best.step() == saved.globalStep
+                            ? "  best " + saved.best.metric() + " " + saved.best.value()
+                            : "";
                     return checkpoint + "  whole  step " + saved.globalStep + "  epoch "
                             + String.format(Locale.ROOT, "%.2f", saved.epoch) + best;
                 })
@@ -333,56 +382,5 @@ public final class Checkpoints {
 
     private static long step(Path checkpoint) {
         return Long.parseLong(checkpoint.getFileName().toString().substring("checkpoint-".length()));
-    }
-
-    private static StoredDtype storedType(Tensor tensor) {
-        for (StoredDtype type : List.of(StoredDtype.BF16, StoredDtype.I16, StoredDtype.U8)) {
-            if (Tensors.is(tensor, scalarType(type))) {
-                return type;
-            }
-        }
-        return StoredDtype.F32;
-    }
-
-    private static ScalarType scalarType(StoredDtype type) {
-        return switch (type) {
-            case BF16 -> ScalarType.BFloat16;
-            case I16 -> ScalarType.Short;
-            case U8 -> ScalarType.Byte;
-            default -> ScalarType.Float;
-        };
-    }
-
-    private static List<TensorSource> optimizerSources(Map<String, Tensor> optimizer) {
-        List<TensorSource> sources = new ArrayList<>();
-        for (Map.Entry<String, Tensor> entry : optimizer.entrySet()) {
-            Tensor tensor = entry.getValue();
-            List<Long> shape = Arrays.stream(tensor.shape()).boxed().toList();
-            sources.add(new TensorSource(entry.getKey(), storedType(tensor), shape, sink -> {
-                try (PointerScope _ = new PointerScope()) {
-                    sink.write(Tensors.memory(Tensors.to(tensor, Devices.cpu())));
-                }
-            }));
-        }
-        return sources;
-    }
-
-    private static void deleteTree(Path root) throws IOException {
-        if (!Files.exists(root)) {
-            return;
-        }
-        Files.walkFileTree(root, new SimpleFileVisitor<>() {
-            @Override
-            public FileVisitResult visitFile(Path file, BasicFileAttributes attributes) throws IOException {
-                Files.delete(file);
-                return FileVisitResult.CONTINUE;
-            }
-
-            @Override
-            public FileVisitResult postVisitDirectory(Path directory, IOException failure) throws IOException {
-                Files.delete(directory);
-                return FileVisitResult.CONTINUE;
-            }
-        });
     }
 }

@@ -1,13 +1,17 @@
 package org.sftnative.train;
 
 import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Optional;
 import java.util.SequencedMap;
 import org.bytedeco.pytorch.Device;
 import org.sftnative.InputException;
 import org.sftnative.config.EngineChoice;
 import org.sftnative.config.MomentChoice;
 import org.sftnative.config.PrecisionChoice;
+import org.sftnative.config.RunSettings;
 import org.sftnative.config.TrainingSettings;
+import org.sftnative.model.AdapterConfig;
 import org.sftnative.model.CausalLm;
 import org.sftnative.model.Llama;
 import org.sftnative.model.LlamaConfig;
@@ -23,18 +27,21 @@ import org.sftnative.ops.AtenOps;
 import org.sftnative.ops.CudaOps;
 import org.sftnative.ops.Ops;
 import org.sftnative.optim.AdamWOptimizer;
+import org.sftnative.optim.RateGroup;
 import org.sftnative.tensor.Devices;
 import org.sftnative.tensor.Dtype;
 
 /// How a run computes: which engine and kernels, what is kept and what computed again, and how many tokens
 /// at a time. What settings leave open is decided here, each with its reason.
 ///
+/// @param adapters what is trained over the model; absent: the model itself
 /// @param fused the engine with written-out passes, else the reference model
 /// @param ops the mathematics that is no matrix product
 /// @param microBatchTokens most tokens of a micro-batch
 /// @param said each decision and its reason, in order
 record ComputePlan(
         LoadedModel loaded,
+        Optional<AdapterConfig> adapters,
         boolean fused,
         Ops ops,
         Recompute recompute,
@@ -57,7 +64,8 @@ record ComputePlan(
     /// What CUDA, libraries and attention take besides our buffers.
     private static final double RESERVE = 2.5e9;
 
-    static ComputePlan of(TrainingSettings training, LoadedModel loaded) {
+    static ComputePlan of(RunSettings settings, LoadedModel loaded, Optional<AdapterConfig> adapters) {
+        TrainingSettings training = settings.training();
         SequencedMap<String, String> said = new LinkedHashMap<>();
         Device device = loaded.device();
         boolean cuda = Devices.isCuda(device);
@@ -65,35 +73,49 @@ record ComputePlan(
         Ops ops = ops(cuda && fused, device, said);
         Recompute recompute = recompute(training, cuda);
         said.put("recompute", recompute.name().toLowerCase().replace('_', '-'));
-        Masters masters = loaded.dtype() == Dtype.F32
+        adapters.ifPresent(config -> AdapterPlan.say(config, settings.lora(), loaded, said));
+        Masters masters = loaded.dtype() == Dtype.F32 || adapters.isPresent() // adapters are fp32
                 ? Masters.FP32
                 : Masters.valueOf(training.masters().name());
         boolean kernels = ops instanceof CudaOps;
         if (masters == Masters.STOCHASTIC && !kernels) {
             throw new InputException("masters 'stochastic' needs the CUDA kernels\n  use --masters split");
         }
-        Moments moments = moments(training, loaded.config(), masters, recompute, kernels, device);
+        Need need = adapters.map(config -> AdapterPlan.need(config, loaded, recompute))
+                .orElseGet(() -> Need.ofAll(loaded.config(), masters));
+        Moments moments = adapters.isPresent()
+                ? AdapterPlan.moments(training)
+                : moments(training, loaded.config(), need, recompute, kernels, device);
         said.put(
                 "optimizer", masters(masters) + ", moments in " + moments.name().toLowerCase());
         int tokens = training.microBatchTokens() > 0
                 ? training.microBatchTokens()
                 : kernels
-                        ? tokens(loaded.config(), masters, moments, recompute, device)
+                        ? tokens(loaded.config(), need, moments, recompute, device)
                         : cuda ? CUDA_TOKENS : fused ? CPU_TOKENS : CPU_AUTOGRAD_TOKENS;
         said.put(
                 "micro_batch_tokens",
                 tokens + (training.microBatchTokens() > 0 ? "" : kernels ? " (fits)" : " (default)"));
-        return new ComputePlan(loaded, fused, ops, recompute, masters, moments, tokens, said);
+        return new ComputePlan(loaded, adapters, fused, ops, recompute, masters, moments, tokens, said);
     }
 
     /// The model that is trained.
-    CausalLm model(Parameters weights) {
+    CausalLm model(Trainee trainee) {
+        Llama.Options options = new Llama.Options(recompute != Recompute.NONE, autocast(loaded));
+        if (trainee.adapted().isEmpty()) {
+            return fused
+                    ? new LlamaEngine(loaded.config(), trainee.weights(), ops, recompute)
+                    : new Llama(loaded.config(), trainee.weights(), options);
+        }
+        Trainee.Adapted a = trainee.adapted().get();
         return fused
-                ? new LlamaEngine(loaded.config(), weights, ops, recompute)
-                : new Llama(loaded.config(), weights, new Llama.Options(recompute != Recompute.NONE, autocast(loaded)));
+                ? new LlamaEngine(loaded.config(), a.base(), a.adapters(), ops, recompute)
+                : new Llama(loaded.config(), a.base(), a.adapters(), options);
     }
 
-    AdamWOptimizer optimizer(TrainingSettings training, Parameters weights) {
+    AdamWOptimizer optimizer(RunSettings settings, Trainee trainee) {
+        TrainingSettings training = settings.training();
+        Parameters weights = trainee.weights();
         ParameterLayout layout = weights.layout();
         AdamWUpdate update = new AdamWUpdate(
                 training.learningRate(),
@@ -105,7 +127,10 @@ record ComputePlan(
                 0,
                 training.seed());
         AdamWState state = AdamWState.create(masters, moments, layout.numel(), weights.device());
-        return new AdamWOptimizer(ops, weights.flatWeights(), weights.flatGradients(), update, state);
+        List<RateGroup> groups = trainee.adapted()
+                .map(a -> AdapterPlan.groups(a.adapters(), settings.lora()))
+                .orElse(RateGroup.all(layout.numel()));
+        return new AdamWOptimizer(ops, weights.flatWeights(), weights.flatGradients(), update, state, groups);
     }
 
     private static boolean fused(TrainingSettings training, LoadedModel loaded, SequencedMap<String, String> said) {
@@ -155,7 +180,7 @@ record ComputePlan(
     private static Moments moments(
             TrainingSettings training,
             LlamaConfig config,
-            Masters masters,
+            Need need,
             Recompute recompute,
             boolean kernels,
             Device device) {
@@ -167,7 +192,7 @@ record ComputePlan(
             return Moments.valueOf(training.moments().name());
         }
         for (Moments moments : Moments.values()) {
-            if (!kernels || tokens(config, masters, moments, recompute, device) >= FEWEST_TOKENS) {
+            if (!kernels || tokens(config, need, moments, recompute, device) >= FEWEST_TOKENS) {
                 return moments;
             }
         }
@@ -175,17 +200,28 @@ record ComputePlan(
     }
 
     /// Tokens that fit beside weights, gradients and optimizer, in steps of 256.
-    private static int tokens(
-            LlamaConfig config, Masters masters, Moments moments, Recompute recompute, Device device) {
-        long parameters = ParameterLayout.of(config).numel();
-        double perWeight = 4 + (masters == Masters.SPLIT ? 2 : 0) + bytes(moments);
-        double headGradient = 4.0 * config.vocabSize() * config.hiddenSize();
-        double left = Devices.totalBytes(device) - parameters * perWeight - headGradient - RESERVE;
+    private static int tokens(LlamaConfig config, Need need, Moments moments, Recompute recompute, Device device) {
+        double left = Devices.totalBytes(device) - need.fixed() - need.updated() * bytes(moments) - RESERVE;
         int tokens = MOST_TOKENS;
-        while (tokens > 256 && LlamaEngine.plannedBytes(config, recompute, Dtype.BF16, device, tokens) > left) {
+        while (tokens > 256
+                && LlamaEngine.plannedBytes(config, recompute, Dtype.BF16, device, tokens) + tokens * need.perToken()
+                        > left) {
             tokens -= 256;
         }
-        return LlamaEngine.plannedBytes(config, recompute, Dtype.BF16, device, tokens) > left ? 256 : tokens;
+        return tokens;
+    }
+
+    /// What training takes beside the engine's buffers.
+    ///
+    /// @param fixed bytes of weights, gradients and masters
+    /// @param updated weights that have moments
+    /// @param perToken bytes of a token beside the engine's buffers
+    record Need(double fixed, double updated, double perToken) {
+        static Need ofAll(LlamaConfig config, Masters masters) {
+            double n = ParameterLayout.of(config).numel();
+            double headGradient = 4.0 * config.vocabSize() * config.hiddenSize();
+            return new Need(n * (masters == Masters.SPLIT ? 6 : 4) + headGradient, n, 0);
+        }
     }
 
     private static double bytes(Moments moments) {

@@ -1,6 +1,8 @@
 package org.sftnative.train;
 
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
@@ -19,6 +21,15 @@ public record Evaluator(List<MicroBatch> batches) {
     ///
     /// @param loss summed loss / label tokens
     public record Score(double loss, long labelTokens, double seconds) {}
+
+    /// The same rows in micro-batches of at most half the tokens of the largest one, where documents allow it; empty
+    /// if none does.
+    Optional<Evaluator> halved() {
+        int most = batches.stream().mapToInt(MicroBatch::tokens).max().orElse(0) / 2;
+        List<MicroBatch> smaller = new ArrayList<>();
+        batches.forEach(batch -> smaller.addAll(batch.cut(most)));
+        return smaller.size() > batches.size() ? Optional.of(new Evaluator(smaller)) : Optional.empty();
+    }
 
     public Score score(CausalLm model, LossFunction loss) {
         long began = System.nanoTime();

@@ -1,15 +1,24 @@
 package org.sftnative.train;
 
 import java.nio.file.Path;
+import java.util.Optional;
 import org.bytedeco.pytorch.Device;
 import org.sftnative.config.ModelSettings;
 import org.sftnative.config.PrecisionChoice;
 import org.sftnative.data.Tokenizer;
 import org.sftnative.io.ModelDirectory;
+import org.sftnative.model.Adapters;
+import org.sftnative.model.FrozenBase;
 import org.sftnative.model.Llama;
 import org.sftnative.model.LlamaConfig;
 import org.sftnative.model.LlamaFiles;
+import org.sftnative.model.PackedMatrices;
 import org.sftnative.model.Parameters;
+import org.sftnative.model.QuantisedMatrices;
+import org.sftnative.ops.AtenOps;
+import org.sftnative.ops.CudaOps;
+import org.sftnative.ops.Ops;
+import org.sftnative.ops.Quantiser;
 import org.sftnative.tensor.Devices;
 import org.sftnative.tensor.Dtype;
 import org.sftnative.tensor.Torch;
@@ -23,18 +32,21 @@ public final class LoadedModel implements AutoCloseable {
     private final Tokenizer tokenizer;
     private final Device device;
     private final PrecisionChoice precision;
+    private final ModelSettings settings;
 
     private LoadedModel(
             ModelDirectory directory,
             LlamaConfig config,
             Tokenizer tokenizer,
             Device device,
-            PrecisionChoice precision) {
+            PrecisionChoice precision,
+            ModelSettings settings) {
         this.directory = directory;
         this.config = config;
         this.tokenizer = tokenizer;
         this.device = device;
         this.precision = precision;
+        this.settings = settings;
     }
 
     /// Opens a directory without reading weights.
@@ -48,7 +60,7 @@ public final class LoadedModel implements AutoCloseable {
             PrecisionChoice precision = settings.precision() != PrecisionChoice.AUTO
                     ? settings.precision()
                     : Devices.isCuda(device) ? PrecisionChoice.BF16 : PrecisionChoice.FP32;
-            return new LoadedModel(directory, config, tokenizer, device, precision);
+            return new LoadedModel(directory, config, tokenizer, device, precision, settings);
         } catch (RuntimeException e) {
             directory.close();
             throw e;
@@ -90,6 +102,45 @@ public final class LoadedModel implements AutoCloseable {
     /// Reads the weights.
     public Parameters weights() {
         return LlamaFiles.load(directory, config, dtype(), device);
+    }
+
+    /// How the blocks' matrices are kept, if not as they are.
+    public Optional<Quantiser.Kind> quantised() {
+        if (settings.loadIn_8bit()) {
+            return Optional.of(Quantiser.Kind.INT8);
+        }
+        return settings.loadIn_4bit()
+                ? Optional.of(settings.bnb_4bitUseDoubleQuant() ? Quantiser.Kind.NF4_DOUBLE : Quantiser.Kind.NF4)
+                : Optional.empty();
+    }
+
+    /// Reads the weights of a model that is not trained itself, quantised if that is asked for: each matrix as it is
+    /// read, so that never more than one is there whole.
+    ///
+    /// @param ops reads quantised matrices
+    public FrozenBase frozen(Ops ops) {
+        Optional<PackedMatrices> packed = quantised().map(kind -> new QuantisedMatrices(kind, ops, device));
+        return LlamaFiles.loadFrozen(directory, config, dtype(), device, packed);
+    }
+
+    /// The same with this program's kernels where they can run.
+    FrozenBase frozen() {
+        boolean kernels = Devices.isCuda(device) && quantised().isPresent();
+        Ops ops = kernels && CudaOps.probe(device) instanceof CudaOps.Probe.Ready(CudaOps own, String _)
+                ? own
+                : new AtenOps();
+        return frozen(ops);
+    }
+
+    /// The model with the adapters that the settings name, for evaluation and generation.
+    public ReadyModel ready() {
+        return ReadyModel.of(this, settings.adapter());
+    }
+
+    /// The reference model over a base that is not trained, with an adapter or without.
+    Llama llama(FrozenBase base, Optional<Adapters> adapters) {
+        Llama.Options options = new Llama.Options(false, precision == PrecisionChoice.BF16_AUTOCAST);
+        return adapters.map(a -> new Llama(config, base, a, options)).orElseGet(() -> new Llama(config, base, options));
     }
 
     /// The reference model over weights: for evaluation, generation and whoever changes the model.

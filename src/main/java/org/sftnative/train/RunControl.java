@@ -4,6 +4,9 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.List;
 
 /// What is asked of a run from outside, and answered between two steps: to save now (`touch OUT/save`), or to save and
 /// end (`touch OUT/stop`, a signal). Any thread may ask.
@@ -11,6 +14,7 @@ public final class RunControl {
     private static final String SAVE = "save";
     private static final String STOP = "stop";
 
+    private final Instant since = Instant.now();
     private volatile boolean stop;
 
     /// A wish.
@@ -30,6 +34,27 @@ public final class RunControl {
         boolean stopFile = taken(output.resolve(STOP));
         boolean saveFile = taken(output.resolve(SAVE));
         return stop || stopFile ? Request.STOP : saveFile ? Request.SAVE : Request.NONE;
+    }
+
+    /// Removes what asked an earlier run, and came too late for it: it must not stop this one. What was asked since
+    /// this control was made stays.
+    ///
+    /// @return the names of the files that were removed
+    List<String> forgetOld(Path output) {
+        List<String> old = new ArrayList<>();
+        for (String name : List.of(STOP, SAVE)) {
+            Path file = output.resolve(name);
+            try {
+                if (Files.exists(file)
+                        && Files.getLastModifiedTime(file).toInstant().isBefore(since)) {
+                    Files.deleteIfExists(file);
+                    old.add(name);
+                }
+            } catch (IOException e) {
+                throw new UncheckedIOException(file + " cannot be removed: " + e.getMessage(), e);
+            }
+        }
+        return old;
     }
 
     private static boolean taken(Path file) {

@@ -1,32 +1,39 @@
 package org.sftnative.train;
 
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import org.sftnative.data.Dataset;
 import org.sftnative.data.StepPlan;
 import org.sftnative.io.ModelWriter;
+import org.sftnative.io.TensorSource;
 import org.sftnative.metrics.RunEvent;
 import org.sftnative.metrics.RunListener;
 import org.sftnative.model.CausalLm;
-import org.sftnative.model.LlamaFiles;
 import org.sftnative.model.LossFunction;
 import org.sftnative.model.Parameters;
 import org.sftnative.optim.AdamWOptimizer;
+import org.sftnative.tensor.TorchErrors;
 
 /// What a run does between steps: it scores the evaluation rows, answers what is asked from outside, and writes
 /// checkpoints from a copy, in the background.
 final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
-    private final LoadedModel loaded;
+    private static final RunEvent.Evaluated NOT_YET = new RunEvent.Evaluated(-1, 0, Double.NaN, 0, 0);
+
+    private final Trainee trainee;
     private final CausalLm model;
     private final LossFunction loss;
     private final AdamWOptimizer optimizer;
     private final Checkpoints checkpoints;
     private final StepPlan plan;
-    private final Optional<Evaluator> evaluator;
+    private final Optional<Dataset> held;
+    private final Samples samples;
     private final Control control;
+    private final Origin origin;
     private final Optional<String> chatTemplate;
     private final RunListener listener;
     private final ExecutorService writer = Executors.newSingleThreadExecutor(
@@ -34,7 +41,9 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
     private Optional<Snapshot> snapshot;
     private Optional<Future<RunEvent.Saved>> writing = Optional.empty();
     private Checkpoints.Best best;
-    private RunEvent.Evaluated evaluated = new RunEvent.Evaluated(-1, 0, Double.NaN, 0, 0);
+    private Patience patience;
+    private boolean sampling = true;
+    private RunEvent.Evaluated evaluated = NOT_YET;
     private long savedStep;
     private long savedNanos = System.nanoTime();
 
@@ -44,50 +53,118 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
     /// @param output where it is asked
     /// @param saves whether checkpoints are to come
     /// @param saveEveryNanos most time between two checkpoints; 0: no limit
-    record Control(RunControl requests, Path output, boolean saves, long saveEveryNanos) {}
+    /// @param metric by what evaluations are compared
+    /// @param stopping when the run ends early
+    record Control(
+            RunControl requests,
+            Path output,
+            boolean saves,
+            long saveEveryNanos,
+            BestMetric metric,
+            EarlyStopping stopping) {}
 
+    /// Puts weights and optimizer back to where a run began.
+    interface Origin {
+        /// @param checkpoint a checkpoint; empty: whatever the run began with
+        /// @return the state and the best evaluation that go with them
+        Checkpoints.Restored restore(Optional<Path> checkpoint);
+    }
+
+    /// @param held rows to score
+    /// @param samples asked at each evaluation
+    /// @param origin where a rollback finds weights
     /// @param chatTemplate what is saved with the model instead of its own
     /// @param savedStep step of the checkpoint in the output directory that the run goes on from; 0: none
     /// @param best among the checkpoints there
+    /// @param patience of the evaluations so far
     RunHooks(
-            LoadedModel loaded,
+            Trainee trainee,
             CausalLm model,
             LossFunction loss,
             AdamWOptimizer optimizer,
             Checkpoints checkpoints,
             StepPlan plan,
-            Optional<Evaluator> evaluator,
+            Optional<Dataset> held,
+            Samples samples,
             Control control,
+            Origin origin,
             Optional<String> chatTemplate,
             RunListener listener,
             long savedStep,
-            Checkpoints.Best best) {
-        this.loaded = loaded;
+            Checkpoints.Best best,
+            Patience patience) {
+        this.trainee = trainee;
         this.model = model;
         this.loss = loss;
         this.optimizer = optimizer;
         this.checkpoints = checkpoints;
         this.plan = plan;
-        this.evaluator = evaluator;
+        this.held = held;
+        this.samples = samples;
         this.control = control;
+        this.origin = origin;
         this.chatTemplate = chatTemplate;
         this.listener = listener;
         // taken now: what would have no room for it in an hour has none now
         this.snapshot = control.saves() ? Optional.of(new Snapshot(model.parameters(), optimizer)) : Optional.empty();
         this.savedStep = savedStep;
         this.best = best;
+        this.patience = patience;
     }
 
     @Override
     public boolean evaluates() {
-        return evaluator.isPresent();
+        return held.isPresent();
     }
 
     @Override
-    public RunEvent.Evaluated evaluate(long step, double epoch) {
-        Evaluator.Score score = evaluator.orElseThrow().score(model, loss);
-        evaluated = new RunEvent.Evaluated(step, epoch, score.loss(), score.labelTokens(), score.seconds());
+    public RunEvent.Evaluated evaluate(RunState state) {
+        int tokens = state.microBatchTokens() > 0 ? state.microBatchTokens() : plan.microBatchTokens();
+        Evaluator.Score score = score(new Evaluator(StepPlan.evaluation(held.orElseThrow(), tokens)));
+        evaluated = new RunEvent.Evaluated(
+                state.step(), plan.epochAt(state.step()), score.loss(), score.labelTokens(), score.seconds());
+        patience = control.stopping().after(patience, evaluated);
+        sample(state.step());
         return evaluated;
+    }
+
+    /// Whether evaluations have not improved for too long.
+    @Override
+    public boolean endsEarly() {
+        return control.stopping().isDue(patience);
+    }
+
+    /// Why the run ends early.
+    String whyEarly() {
+        return control.stopping().why(patience);
+    }
+
+    /// Answers are for whoever looks on: no run is lost for them.
+    private void sample(long step) {
+        if (!sampling) {
+            return;
+        }
+        try {
+            samples.ask(model, step, listener);
+        } catch (RuntimeException e) {
+            if (!TorchErrors.isOutOfMemory(e)) {
+                throw e;
+            }
+            sampling = false;
+            model.shrink();
+            listener.on(new RunEvent.Warned("no memory to let the model answer: the report gets no more samples"));
+        }
+    }
+
+    /// The score does not depend on the micro-batches: where memory runs out, smaller ones will do.
+    private Evaluator.Score score(Evaluator evaluator) {
+        try {
+            return evaluator.score(model, loss);
+        } catch (RuntimeException e) {
+            Optional<Evaluator> smaller = TorchErrors.isOutOfMemory(e) ? evaluator.halved() : Optional.empty();
+            model.shrink();
+            return score(smaller.orElseThrow(() -> e));
+        }
     }
 
     @Override
@@ -108,14 +185,21 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
             return; // it is there already, or there is nothing yet
         }
         await();
-        if (evaluated.step() == state.step() && evaluated.loss() < best.evalLoss()) {
-            best = new Checkpoints.Best(state.step(), evaluated.loss());
+        double value = control.metric().of(evaluated);
+        if (evaluated.step() == state.step() && control.metric().better(value, best)) {
+            best = new Checkpoints.Best(state.step(), control.metric().name(), value);
         }
         Snapshot copy = snapshot.orElseGet(() -> new Snapshot(model.parameters(), optimizer));
         snapshot = Optional.of(copy);
         copy.take(model.parameters(), optimizer);
-        Checkpoints.Content content =
-                new Checkpoints.Content(state, plan.epochAt(state.step()), copy.optimizer(), optimizer.steps(), best);
+        Checkpoints.Content content = new Checkpoints.Content(
+                state,
+                plan.epochAt(state.step()),
+                copy.optimizer(),
+                optimizer.steps(),
+                best,
+                patience,
+                bytes(trainee.sources(copy.weights())));
         long began = System.nanoTime();
         writing = Optional.of(writer.submit(() -> {
             Path directory = checkpoints.save(content, path -> saveModel(path, copy.weights()));
@@ -142,6 +226,35 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
         }
     }
 
+    @Override
+    public Optional<Path> lastGood() {
+        try {
+            await();
+        } catch (RuntimeException e) {
+            // it was not written: the one before is
+        }
+        return checkpoints.toGoBackTo(Long.MAX_VALUE, -1);
+    }
+
+    @Override
+    public RunState rollBack(RunState from) {
+        await();
+        Optional<Path> to = checkpoints.toGoBackTo(from.step(), from.spikes().rolledBackTo());
+        Checkpoints.Restored restored = origin.restore(to);
+        savedStep = to.isPresent() ? restored.state().step() : 0;
+        best = restored.best();
+        patience = restored.patience();
+        evaluated = NOT_YET;
+        return restored.state();
+    }
+
+    /// Finds out now what would make the first save fail.
+    void tryOut() {
+        if (control.saves()) {
+            checkpoints.tryOut(trainee.sources(model.parameters()), optimizer.state());
+        }
+    }
+
     /// The best evaluation among the checkpoints.
     Checkpoints.Best best() {
         return best;
@@ -153,13 +266,12 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
     }
 
     private void saveModel(Path directory, Parameters weights) {
-        ModelWriter.save(
-                directory,
-                loaded.configJson(),
-                loaded.dtype(),
-                LlamaFiles.sources(weights, loaded.dtype()),
-                Optional.of(loaded.path()));
+        trainee.save(directory, weights);
         chatTemplate.ifPresent(template -> ModelWriter.saveChatTemplate(directory, template));
+    }
+
+    private static long bytes(List<TensorSource> tensors) {
+        return tensors.stream().mapToLong(TensorSource::byteSize).sum();
     }
 
     /// Lets a write that has begun end: a failing run keeps its last checkpoint.

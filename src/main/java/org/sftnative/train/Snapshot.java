@@ -13,7 +13,7 @@ import org.sftnative.tensor.Scopes;
 import org.sftnative.tensor.Tensors;
 
 /// A copy of weights and optimizer on the host, all of one moment: what a checkpoint is written from while training
-/// goes on. Its memory is taken once, and as much as weights and optimizer state have.
+/// goes on. Its memory is taken once, every page of it, and is as much as weights and optimizer state have.
 final class Snapshot implements AutoCloseable {
     private final Parameters weights;
     private final SequencedMap<String, Tensor> optimizer = new LinkedHashMap<>();
@@ -23,7 +23,7 @@ final class Snapshot implements AutoCloseable {
         liveOptimizer
                 .state()
                 .forEach((name, tensor) -> optimizer.put(
-                        name, Scopes.keep(() -> Tensors.empty(tensor.scalar_type(), Devices.cpu(), tensor.shape()))));
+                        name, Scopes.keep(() -> Tensors.zeros(tensor.scalar_type(), Devices.cpu(), tensor.shape()))));
     }
 
     /// Copies what is live now.

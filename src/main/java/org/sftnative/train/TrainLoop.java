@@ -1,5 +1,7 @@
 package org.sftnative.train;
 
+import java.nio.file.Path;
+import java.util.Optional;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
@@ -25,9 +27,6 @@ import org.sftnative.tensor.Tensors;
 ///
 /// What it does not know: where rows come from, how the model computes, what is done with events.
 public final class TrainLoop {
-    /// Updates skipped in a row after which a run is lost.
-    private static final int MAX_SKIPPED = 3;
-
     private final CausalLm model;
     private final LossFunction loss;
     private final AdamWOptimizer optimizer;
@@ -36,16 +35,23 @@ public final class TrainLoop {
     private final TrainingSettings settings;
     private final Hooks hooks;
     private final RunListener listener;
+    private final Recovery recovery;
+    private final SpikeGuard guard;
     private final EmbeddingNoise noise;
     private final long totalSteps;
 
     /// What happens between steps.
     public interface Hooks {
         /// Scores the evaluation rows; NaN where there are none.
-        RunEvent.Evaluated evaluate(long step, double epoch);
+        RunEvent.Evaluated evaluate(RunState state);
 
         /// Whether there is anything to evaluate.
         boolean evaluates();
+
+        /// Whether the run has learnt enough, and ends before its last step.
+        default boolean endsEarly() {
+            return false;
+        }
 
         /// Takes a checkpoint, unless this step has one.
         ///
@@ -54,9 +60,23 @@ public final class TrainLoop {
 
         /// What is asked from outside: to save, or to save and stop.
         RunControl.Request request();
+
+        /// Where this run could be taken up again, should it be lost now.
+        default Optional<Path> lastGood() {
+            return Optional.empty();
+        }
+
+        /// Puts weights and optimizer back to those of a checkpoint, or of the start where there is none.
+        ///
+        /// @param from where the run stands
+        /// @return the state that goes with them
+        default RunState rollBack(RunState from) {
+            throw new UnsupportedOperationException("this run keeps no checkpoints");
+        }
     }
 
     /// @param loss the objective, summed over label rows
+    /// @param guard says what to do about spikes of loss or gradient
     /// @param hooks evaluation and checkpoints
     /// @param listener hears every event
     public TrainLoop(
@@ -66,6 +86,7 @@ public final class TrainLoop {
             Schedule schedule,
             StepPlan plan,
             TrainingSettings settings,
+            SpikeGuard guard,
             Hooks hooks,
             RunListener listener) {
         this.model = model;
@@ -74,10 +95,12 @@ public final class TrainLoop {
         this.schedule = schedule;
         this.plan = plan;
         this.settings = settings;
+        this.guard = guard;
         this.hooks = hooks;
         this.listener = listener;
         this.noise = new EmbeddingNoise(settings.neftuneNoiseAlpha(), settings.seed());
         this.totalSteps = totalSteps(settings, plan);
+        this.recovery = new Recovery(hooks, listener, guard.settings().spikeLimit(), totalSteps);
     }
 
     /// Optimizer steps of a whole run: `max_steps`, or the epochs' steps rounded up.
@@ -88,11 +111,12 @@ public final class TrainLoop {
     /// Trains from a state to the last step.
     ///
     /// @param state [RunState#START], or what a checkpoint kept
-    /// @return the state after the last step, or after the one at which the run was asked to stop
+    /// @return the state after the last step, or after the one at which the run ended early or was asked to stop
     /// @throws DivergedException if loss or gradient were not finite three steps in a row
+    /// @throws RunLostException if there was no memory for an update
     public RunState run(RunState state) {
         long lastLog = System.nanoTime();
-        while (state.step() < totalSteps) {
+        while (state.step() < totalSteps && !hooks.endsEarly()) {
             // 0. what is asked from outside is answered between two steps
             RunControl.Request request = hooks.request();
             if (request != RunControl.Request.NONE) {
@@ -101,26 +125,53 @@ public final class TrainLoop {
             if (request == RunControl.Request.STOP) {
                 return state;
             }
+            if (state.spikes().leftOut().contains(state.step())) {
+                state = state.passed();
+                lastLog += evaluateAndSave(state);
+                continue;
+            }
 
             // 1. the rows of this step: a function of the seed and the step's number, nothing else
-            Step step = plan.step(state.step());
-            double learningRate = schedule.at(state.step());
+            int microBatchTokens = state.microBatchTokens() > 0 ? state.microBatchTokens() : plan.microBatchTokens();
+            Step step = plan.step(state.step(), microBatchTokens);
 
             // 2. gradients add up over micro-batches; each loss is divided by the whole step's label tokens
-            double lossSum = forwardBackward(step, state.step());
+            double lossSum;
+            try {
+                lossSum = forwardBackward(step, state.step());
+            } catch (RuntimeException e) {
+                state = state.withMicroBatchTokens(recovery.smaller(step, state.step(), e));
+                model.shrink();
+                continue; // the same rows from the first one on: nothing was updated, and gradients begin anew
+            }
 
             // 3. clip once, on the whole gradient, and update; a loss or gradient that is not finite updates nothing
-            double gradNorm =
-                    Double.isFinite(lossSum) ? optimizer.step(learningRate, settings.maxGradNorm()) : optimizer.norm();
+            double gradNorm = recovery.updating(state.step(), () -> optimizer.clip(settings.maxGradNorm()));
             boolean finite = Double.isFinite(lossSum) && Double.isFinite(gradNorm);
-            state = state.plus(step.tokens(), step.labelTokens(), lossSum, finite);
+            SpikeGuard.Verdict verdict = guard.judge(state.spikes(), lossSum / step.labelTokens(), gradNorm);
+            if (verdict.action() == SpikeGuard.Action.ROLL_BACK) {
+                state = recovery.rollBack(state, verdict.why().orElse(""));
+                lastLog = System.nanoTime();
+                continue;
+            }
+            double learningRate = schedule.at(state.step()) * verdict.after().rateFactor();
+            if (finite && verdict.action() == SpikeGuard.Action.UPDATE) {
+                recovery.updating(state.step(), () -> {
+                    optimizer.update(learningRate);
+                    return 0;
+                });
+            }
+            state = state.plus(step.tokens(), step.labelTokens(), lossSum, finite, verdict.after());
 
             // 4. tell
-            boolean lost = state.skipped() >= MAX_SKIPPED;
+            boolean lost = state.skipped() >= Recovery.MAX_SKIPPED;
             boolean log = state.step() % settings.loggingSteps() == 0 || state.step() == totalSteps || lost;
             listener.on(stepDone(state, gradNorm, learningRate, System.nanoTime() - lastLog, log));
+            if (verdict.why().isPresent()) {
+                listener.on(SpikeGuard.alert(state.step(), verdict.why().get()));
+            }
             if (!finite) {
-                skipped(state, lossSum / step.labelTokens(), gradNorm);
+                recovery.skipped(state, lossSum / step.labelTokens(), gradNorm);
             }
             if (log) {
                 state = state.logged();
@@ -128,16 +179,21 @@ public final class TrainLoop {
             }
 
             // 5. evaluate and save when it is time; neither counts in tokens per second
-            long pause = System.nanoTime();
-            if (isTime(settings.evalStrategy(), settings.evalEverySteps(), state.step()) && hooks.evaluates()) {
-                listener.on(hooks.evaluate(state.step(), plan.epochAt(state.step())));
-            }
-            if (isTime(settings.saveStrategy(), settings.saveSteps(), state.step())) {
-                hooks.save(state);
-            }
-            lastLog += System.nanoTime() - pause;
+            lastLog += evaluateAndSave(state);
         }
         return state;
+    }
+
+    /// @return the nanoseconds that it took
+    private long evaluateAndSave(RunState state) {
+        long began = System.nanoTime();
+        if (isTime(settings.evalStrategy(), settings.evalEverySteps(), state.step()) && hooks.evaluates()) {
+            listener.on(hooks.evaluate(state));
+        }
+        if (isTime(settings.saveStrategy(), settings.saveSteps(), state.step())) {
+            hooks.save(state);
+        }
+        return System.nanoTime() - began;
     }
 
     /// Gradients of a step, from zero.
@@ -163,17 +219,7 @@ public final class TrainLoop {
                 micro.targets(),
                 micro.cuSeqlens(),
                 model.parameters().device());
-        return noise.on(batch, index, model.config().hiddenSize());
-    }
-
-    private void skipped(RunState state, double loss, double gradNorm) {
-        String what =
-                "step " + state.step() + ": loss " + loss + ", gradient norm " + gradNorm + ", the update was skipped";
-        listener.on(new RunEvent.Warned(what));
-        if (state.skipped() >= MAX_SKIPPED) {
-            throw new DivergedException(what + "\n  that was the third in a row: the run has diverged"
-                    + "\n  go on from an earlier checkpoint with --resume, and a lower learning rate");
-        }
+        return noise.on(batch, index, model.config().hiddenSize()).inStep(settings.seed(), index);
     }
 
     private RunEvent.StepDone stepDone(RunState state, double gradNorm, double learningRate, long nanos, boolean log) {

@@ -8,14 +8,13 @@ import java.util.Optional;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
-import org.bytedeco.javacpp.PointerScope;
-import org.bytedeco.pytorch.NoGradGuard;
 import org.sftnative.InputException;
 import org.sftnative.config.DataSettings;
 import org.sftnative.config.EncodingSettings;
 import org.sftnative.config.IntervalStrategy;
 import org.sftnative.config.ModelSettings;
 import org.sftnative.config.RunSettings;
+import org.sftnative.config.SpikeSettings;
 import org.sftnative.config.TrainingSettings;
 import org.sftnative.data.ChatFormat;
 import org.sftnative.data.Dataset;
@@ -85,16 +84,23 @@ public final class Training {
                     settings.data(), settings.rows(), settings.encoding(), loaded.tokenizer(), said::add);
             data.train().checkVocabulary(loaded.config().vocabSize());
             data.eval().ifPresent(eval -> eval.checkVocabulary(loaded.config().vocabSize()));
-            ComputePlan compute = ComputePlan.of(training, loaded);
+            ComputePlan compute = ComputePlan.of(settings, loaded, Trainee.adapters(settings, loaded));
             int microBatchTokens = compute.microBatchTokens();
             StepShape shape = StepShape.of(settings.data(), settings.encoding().maxLength(), training.rowsPerStep());
             StepPlan plan = StepPlan.of(data.train(), settings.data(), shape, microBatchTokens, training.seed());
             long total = TrainLoop.totalSteps(training, plan);
+            BestMetric metric = BestMetric.of(training);
+            EarlyStopping stopping = new EarlyStopping(
+                    metric, settings.monitor().earlyStoppingPatience(), settings.monitor().earlyStoppingThreshold());
+            if (stopping.patience() > 0 && data.eval().isEmpty()) {
+                throw new InputException("early_stopping_patience needs evaluation rows"
+                        + "\n  give --eval-file, or keep some with --eval-fraction 0.1");
+            }
 
-            try (Parameters weights = weights(loaded, modelSettings, checkpoint)) {
-                weights.enableGradients();
-                try (AdamWOptimizer optimizer = compute.optimizer(training, weights);
-                        CausalLm model = compute.model(weights)) {
+            try (Trainee trainee = Trainee.of(settings, loaded, compute, checkpoint)) {
+                trainee.weights().enableGradients();
+                try (AdamWOptimizer optimizer = compute.optimizer(settings, trainee);
+                        CausalLm model = compute.model(trainee)) {
                     LossFunction loss = recipe.loss();
                     Checkpoints checkpoints = new Checkpoints(
                             training.outputDir(),
@@ -107,7 +113,8 @@ public final class Training {
                                     training.seed(),
                                     total,
                                     loaded.precision()),
-                            changeable(training, compute));
+                            changeable(training, settings.spikes(), compute));
+                    optimizer.rehearse();
                     Checkpoints.Restored restored = checkpoint
                             .map(path -> checkpoints.restore(path, optimizer, training.allowChanged()))
                             .orElse(Checkpoints.Restored.ANEW);
@@ -121,30 +128,48 @@ public final class Training {
                     RunListener listener = new Listeners(listeners);
                     try (RunLock _ = held.orElseGet(() -> RunLock.acquire(training.outputDir()));
                             RunHooks hooks = new RunHooks(
-                                    loaded,
+                                    trainee,
                                     model,
                                     loss,
                                     optimizer,
                                     checkpoints,
                                     plan,
-                                    evaluator(data, microBatchTokens),
+                                    data.eval(),
+                                    Samples.of(
+                                            settings.monitor().reportSamples(), data.eval(), microBatchTokens, loaded),
                                     new RunHooks.Control(
                                             requests,
                                             training.outputDir(),
                                             training.saveStrategy() != IntervalStrategy.NO,
-                                            training.saveOnTimeNanos()),
+                                            training.saveOnTimeNanos(),
+                                            metric,
+                                            stopping),
+                                    back -> goBack(back.or(() -> checkpoint), trainee, optimizer, checkpoints),
                                     chatTemplate(settings.encoding(), loaded),
                                     listener,
                                     inPlace ? start.step() : 0,
-                                    inPlace ? restored.best() : Checkpoints.Best.NONE)) {
+                                    inPlace ? restored.best() : Checkpoints.Best.NONE,
+                                    restored.patience())) {
                         checkpoints.clean(checkpoint.isEmpty());
+                        List<String> old = requests.forgetOld(training.outputDir());
+                        hooks.tryOut();
                         Map<String, String> summary = RunSummary.of(settings, compute, data, plan, checkpoint);
                         summary.put("row files", String.join("; ", said));
                         if (!restored.changed().isEmpty()) {
                             summary.put("changed since", restored.changed());
                         }
-                        listener.on(new RunEvent.Started(start.step(), total, summary));
+                        summary.put("memory", RunSummary.memory(compute, model, optimizer));
+                        listener.on(new RunEvent.Started(
+                                start.step(),
+                                total,
+                                summary,
+                                ModelFlops.perToken(
+                                        loaded.config(), compute.adapters().isPresent(), data.train()),
+                                ModelFlops.peak(loaded.device())));
                         found.ifPresent(f -> f.passedOver().forEach(why -> listener.on(new RunEvent.Warned(why))));
+                        old.forEach(name -> listener.on(
+                                new RunEvent.Warned(training.outputDir().resolve(name)
+                                        + " was there before this run, and is removed: touch it again to " + name)));
                         TrainLoop loop = new TrainLoop(
                                 model,
                                 loss,
@@ -152,16 +177,22 @@ public final class Training {
                                 recipe.rates().of(training, total),
                                 plan,
                                 training,
+                                new SpikeGuard(settings.spikes()),
                                 hooks,
                                 listener);
                         RunState end = loop.run(start);
                         hooks.await();
-                        if (end.step() < total) {
+                        boolean early = hooks.endsEarly();
+                        if (early) {
+                            listener.on(new RunEvent.Warned("the run ends early, after step " + end.step() + " of "
+                                    + total + ": " + hooks.whyEarly()));
+                        }
+                        if (end.step() < total && !early) {
                             listener.on(new RunEvent.Stopped(end.step(), total, training.outputDir()));
                             return end;
                         }
                         if (training.loadBestModelAtEnd()) {
-                            loadBest(loaded, modelSettings, hooks.best(), weights, training, listener);
+                            loadBest(trainee, hooks.best(), training, listener);
                         }
                         hooks.saveModel(training.outputDir());
                         listener.on(new RunEvent.Finished(
@@ -180,25 +211,16 @@ public final class Training {
 
     /// Puts the weights of the best checkpoint in the place of the last ones.
     private static void loadBest(
-            LoadedModel loaded,
-            ModelSettings settings,
-            Checkpoints.Best best,
-            Parameters weights,
-            TrainingSettings training,
-            RunListener listener) {
+            Trainee trainee, Checkpoints.Best best, TrainingSettings training, RunListener listener) {
         if (best.step() == 0) {
             listener.on(new RunEvent.Warned("no checkpoint was evaluated: the last weights are kept"
                     + "\n  eval_strategy and save_strategy must meet at a step"));
             return;
         }
         Path directory = training.outputDir().resolve("checkpoint-" + best.step());
-        try (Parameters saved = weights(loaded, settings, Optional.of(directory));
-                PointerScope _ = new PointerScope();
-                NoGradGuard _ = new NoGradGuard()) {
-            weights.flatWeights().copy_(saved.flatWeights());
-        }
-        listener.on(new RunEvent.Warned("the model is that of " + directory.getFileName() + ", which has the lowest"
-                + " eval_loss: " + best.evalLoss()));
+        trainee.goBack(Optional.of(directory));
+        listener.on(new RunEvent.Warned("the model is that of " + directory.getFileName() + ", which is the best by "
+                + best.metric() + ": " + best.value()));
     }
 
     /// The learning rate of every step, as the settings say.
@@ -215,36 +237,65 @@ public final class Training {
     }
 
     /// The weights to start from: the model's, or those of the checkpoint that the run goes on from.
-    private static Parameters weights(LoadedModel loaded, ModelSettings settings, Optional<Path> checkpoint) {
+    static Parameters weights(LoadedModel loaded, ModelSettings settings, Optional<Path> checkpoint) {
         if (checkpoint.isEmpty()) {
-            return loaded.weights();
+            return finite(loaded.weights(), loaded.path());
         }
         try (LoadedModel saved = LoadedModel.open(at(settings, checkpoint.get()))) {
             if (!saved.config().equals(loaded.config())) {
                 throw new InputException(checkpoint.get() + " holds another model than " + loaded.path()
                         + ": their config.json differ\n  resume with the model that the run began with");
             }
-            return saved.weights();
+            return finite(saved.weights(), saved.path());
+        }
+    }
+
+    private static Parameters finite(Parameters weights, Path from) {
+        try {
+            FiniteWeights.check(weights, from);
+            return weights;
+        } catch (RuntimeException e) {
+            weights.close();
+            throw e;
         }
     }
 
     /// What a resumed run may do otherwise than before, if it says so.
-    private static SortedMap<String, String> changeable(TrainingSettings t, ComputePlan compute) {
-        return new TreeMap<>(Map.of(
-                "learning_rate", "" + t.learningRate(),
-                "lr_scheduler_type", "" + t.lrSchedulerType(),
-                "weight_decay", "" + t.weightDecay(),
-                "adam_beta1", "" + t.adamBeta1(),
-                "adam_beta2", "" + t.adamBeta2(),
-                "adam_epsilon", "" + t.adamEpsilon(),
-                "max_grad_norm", "" + t.maxGradNorm(),
-                "neftune_noise_alpha", "" + t.neftuneNoiseAlpha(),
-                "engine", compute.fused() ? "fused" : "reference",
-                "micro_batch_tokens", "" + compute.microBatchTokens()));
+    private static SortedMap<String, String> changeable(TrainingSettings t, SpikeSettings spikes, ComputePlan compute) {
+        SortedMap<String, String> changeable = new TreeMap<>(Map.of(
+                "learning_rate",
+                "" + t.learningRate(),
+                "lr_scheduler_type",
+                "" + t.lrSchedulerType(),
+                "weight_decay",
+                "" + t.weightDecay(),
+                "adam_beta1",
+                "" + t.adamBeta1(),
+                "adam_beta2",
+                "" + t.adamBeta2(),
+                "adam_epsilon",
+                "" + t.adamEpsilon(),
+                "max_grad_norm",
+                "" + t.maxGradNorm(),
+                "neftune_noise_alpha",
+                "" + t.neftuneNoiseAlpha(),
+                "engine",
+                compute.fused() ? "fused" : "reference",
+                Checkpoints.MICRO_BATCH,
+                "" + compute.microBatchTokens()));
+        changeable.put("spikes", spikes.toString().replaceFirst("^\\w+", ""));
+        return changeable;
     }
 
-    private static Optional<Evaluator> evaluator(TrainingData data, int microBatchTokens) {
-        return data.eval().map(rows -> new Evaluator(StepPlan.evaluation(rows, microBatchTokens)));
+    /// Puts weights and optimizer back to a checkpoint's, or to what the run began with.
+    private static Checkpoints.Restored goBack(
+            Optional<Path> checkpoint, Trainee trainee, AdamWOptimizer optimizer, Checkpoints checkpoints) {
+        trainee.goBack(checkpoint);
+        if (checkpoint.isPresent()) {
+            return checkpoints.restore(checkpoint.get(), optimizer, true);
+        }
+        optimizer.reset();
+        return Checkpoints.Restored.ANEW;
     }
 
     private static ModelSettings at(ModelSettings settings, Path directory) {

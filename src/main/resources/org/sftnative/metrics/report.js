@@ -153,7 +153,7 @@ function show(runs) {
   document.title = many ? runs.length + ' runs' : run.name + ' – sft-native';
   $('title').textContent = many ? runs.map(r => r.name).join(', ') : run.name;
   $('state').textContent = many ? runs.length + ' runs side by side' : run.state === 'running' && !TOKEN ? 'not finished' : run.state;
-  $('progress').hidden = many || !run.total_steps;
+  $('progress').hidden = many || !run.total_steps || run.state !== 'running';
   $('progress').value = run.total_steps ? run.last_step / run.total_steps : 0;
   if (many) {
     $('tiles').replaceChildren();
@@ -168,16 +168,17 @@ function show(runs) {
     $('reading').replaceChildren(element('h2', 'What the curves say'), ...run.reading.map(t => element('p', t)));
   }
   draw(runs);
+  $('lines').hidden = many || !notes(run).length;
   const named = (r, cells) => many ? [r.name, ...cells] : cells;
   const samples = runs.flatMap(r => r.events.filter(e => e.event === 'sample').map(e => named(r, [String(e.step), e.prompt, e.answer, e.expected])));
   table('samples', 'Answers over time', [...(many ? ['run'] : []), 'step', 'prompt', 'answer', 'expected'], samples.slice(-40), true);
-  const told = runs.flatMap(r => r.events.filter(e => ['alert', 'warning', 'saved', 'stopped', 'finished'].includes(e.event))
+  const told = runs.flatMap(r => r.events.filter(e => ['alert', 'warning', 'saved', 'stopped', 'failed', 'finished'].includes(e.event))
     .map(e => named(r, [e.at.replace('T', ' ').replace(/\..*|Z$/, ''), String(e.step), e.event, e.message || e.path || ''])));
   table('events', 'What happened', [...(many ? ['run'] : []), 'at (UTC)', 'step', 'event', ''], told.slice(-100).reverse());
-  const starts = runs.map(r => r.events.filter(e => e.event === 'started').pop());
-  const keys = [...new Set(starts.flatMap(s => s ? Object.keys(s.summary || {}) : []))];
+  const starts = runs.map(r => Object.assign({}, ...r.events.filter(e => e.event === 'started').map(e => e.summary)));
+  const keys = [...new Set(starts.flatMap(s => Object.keys(s)))];
   table('settings', 'Settings and data', ['', ...(many ? runs.map(r => r.name) : ['this run'])],
-    keys.map(k => [k, ...starts.map(s => (s && s.summary && s.summary[k]) || '')]));
+    keys.map(k => [k, ...starts.map(s => s[k] || '')]));
 }
 
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => draw(current));
@@ -191,7 +192,7 @@ if (TOKEN) {
   $('stop').addEventListener('click', () => { if (confirm('Save and stop after this step?')) ask('stop', 'it stops after this step'); });
   const source = new EventSource('events?token=' + TOKEN);
   source.addEventListener('runs', e => show(JSON.parse(e.data)));
-  source.addEventListener('end', () => { source.close(); $('live').hidden = true; });
+  source.addEventListener('end', () => { source.close(); $('live').hidden = true; $('progress').hidden = true; });
   source.onerror = () => { if (current.length) $('state').textContent = 'no connection: the process has ended, or is being reached again'; };
 } else {
   show(RUNS);

@@ -23,6 +23,7 @@ import org.sftnative.InputException;
 import org.sftnative.config.EvalSettings;
 import org.sftnative.config.GenerateSettings;
 import org.sftnative.config.InitSettings;
+import org.sftnative.config.MergeSettings;
 import org.sftnative.config.ReportSettings;
 import org.sftnative.config.RunSettings;
 import org.sftnative.config.WeightDtype;
@@ -329,6 +330,12 @@ class CommandLineProgramTest {
         public String init(InitSettings settings) {
             calls.add(settings);
             return "a small model";
+        }
+
+        @Override
+        public String merge(MergeSettings settings) {
+            calls.add(settings);
+            return "a merged model";
         }
 
         @Override

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -17,6 +18,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.sftnative.cli.Program.Outcome;
+import org.sftnative.io.SafetensorsFile;
 
 /// A run that was stopped and goes on ends bit for bit as one that was not. 20 rows, 8 a step: 3 steps an epoch, the
 /// last one short; logged every 2 steps, so that a checkpoint at step 3 stands between two logged ones.
@@ -48,6 +50,52 @@ class ResumeTest {
             Outcome outcome = resume(stopped, "latest", settings).succeeded();
             assertTrue(outcome.out().contains("going on after step " + at + " of " + STEPS), outcome.out());
             assertSame(whole, stopped, at);
+        }
+    }
+
+    /// Several micro-batches a step (a kill in the midst of them is a resume from the checkpoint before), noise on the
+    /// embeddings, recomputation, and every way of the CPU to keep bf16 weights.
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "--precision bf16 --masters none",
+                "--precision bf16 --masters split --micro-batch-tokens 200 --neftune-noise-alpha 5",
+                "--precision bf16-autocast --micro-batch-tokens 200 --gradient-checkpointing",
+                "--micro-batch-tokens 150 --recompute full --neftune-noise-alpha 5 --weight-decay 0.1",
+                "--micro-batch-tokens 1 --engine reference --lr-scheduler-type constant_with_warmup"
+            })
+    void resumedRunIsBitwiseTheUninterruptedOneHoweverItComputes(String line) throws IOException {
+        String[] settings = line.split(" ");
+        train(whole, rows, settings).succeeded();
+        for (int at : new int[] {2, 3, STEPS}) {
+            Path stopped = stopped(whole, at, "stopped-" + at);
+            resume(stopped, "latest", settings).succeeded();
+            assertSame(whole, stopped, at);
+        }
+    }
+
+    /// Another cut of a step into micro-batches is the same run but for the last bits: 2e-6 relative to the norm of
+    /// each tensor is allowed.
+    @Test
+    void anotherCutIntoMicroBatchesGoesOnAndIsEqualButForRounding() throws IOException {
+        train(whole, rows).succeeded();
+        Path stopped = stopped(whole, 3, "stopped");
+        Outcome outcome =
+                resume(stopped, "latest", "--micro-batch-tokens", "150").succeeded();
+        assertTrue(outcome.out().contains("micro_batch_tokens 1024 -> 150"), outcome.out());
+        try (SafetensorsFile expected = SafetensorsFile.open(whole.resolve("model.safetensors"));
+                SafetensorsFile actual = SafetensorsFile.open(stopped.resolve("model.safetensors"))) {
+            for (String name : expected.tensors().keySet()) {
+                float[] a = expected.bytes(name).toArray(ValueLayout.JAVA_FLOAT_UNALIGNED);
+                float[] b = actual.bytes(name).toArray(ValueLayout.JAVA_FLOAT_UNALIGNED);
+                double off = 0;
+                double norm = 0;
+                for (int i = 0; i < a.length; i++) {
+                    off += ((double) a[i] - b[i]) * ((double) a[i] - b[i]);
+                    norm += (double) a[i] * a[i];
+                }
+                assertTrue(Math.sqrt(off / norm) < 2e-6, name + " is " + Math.sqrt(off / norm) + " off");
+            }
         }
     }
 

@@ -8,6 +8,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
@@ -92,6 +94,66 @@ class SurviveTest {
             Program.run(train(out, resume.toArray(String[]::new))).succeeded();
             assertArrayEquals(weights(whole), weights(out));
             assertEquals(Program.numbers(whole), Program.numbers(out));
+        }
+    }
+
+    /// Most of such a run's time is start-up, then evaluation, then saves; three moments of each.
+    @Test
+    @Tag("slow")
+    void aSignalInStartUpInAnEvaluationAndInASaveLosesNothing() throws Exception {
+        signalled(3);
+    }
+
+    @Test
+    void aSignalInAnEvaluationOrASaveLosesNothing() throws Exception {
+        signalled(1);
+    }
+
+    private void signalled(int times) throws Exception {
+        Path held = Program.rows(dir, 20, 60);
+        List<String[]> kinds = List.of(
+                new String[] {"--max-steps", "12", "--eval-file", held.toString(), "--eval-steps", "1"},
+                new String[] {"--max-steps", "60", "--save-steps", "1"});
+        for (int kind = 0; kind < kinds.size(); kind++) {
+            List<String> settings = new ArrayList<>(List.of(kinds.get(kind)));
+            if (kind == 0) {
+                settings.addAll(List.of("--eval-strategy", "steps"));
+            }
+            String[] plain = settings.toArray(String[]::new);
+            Path whole = dir.resolve("whole-" + kind);
+            Program.run(train(whole, plain)).succeeded();
+            settings.add("--resume");
+            for (int i = 0; i < times; i++) {
+                out = dir.resolve("out-" + kind + "-" + i);
+                Process process = start(plain);
+                if (times > 1) {
+                    Thread.sleep(200 + 400 * i); // in start-up: model and rows are being read
+                } else {
+                    awaitStep();
+                }
+                new ProcessBuilder("kill", "-TERM", "" + process.pid()).start().waitFor();
+                assertTrue(process.waitFor(60, TimeUnit.SECONDS), "it goes on");
+                assertTrue(List.of(0, 143).contains(process.exitValue()), "status " + process.exitValue());
+                settings.set(settings.size() - 1, checkpoints(out).isEmpty() ? "--overwrite-output-dir" : "--resume");
+                Program.run(train(out, settings.toArray(String[]::new))).succeeded();
+                assertArrayEquals(weights(whole), weights(out));
+                assertEquals(Program.numbers(whole), Program.numbers(out));
+                if (times > 1) { // and once in the middle of what the run mostly does
+                    delete(out);
+                    process = start(plain);
+                    awaitStep();
+                    Thread.sleep(30L * i);
+                    new ProcessBuilder("kill", "-TERM", "" + process.pid())
+                            .start()
+                            .waitFor();
+                    assertTrue(process.waitFor(60, TimeUnit.SECONDS), "it goes on");
+                    settings.set(
+                            settings.size() - 1, checkpoints(out).isEmpty() ? "--overwrite-output-dir" : "--resume");
+                    Program.run(train(out, settings.toArray(String[]::new))).succeeded();
+                    assertArrayEquals(weights(whole), weights(out));
+                    assertEquals(Program.numbers(whole), Program.numbers(out));
+                }
+            }
         }
     }
 
@@ -206,12 +268,24 @@ class SurviveTest {
         Path from = out.resolve("checkpoint-" + (STEPS - 2));
         byte[] whole = weights(out);
         out = Files.createDirectories(dir.resolve("elsewhere"));
-        Files.createFile(out.resolve("stop"));
+        Path stop = Files.createFile(out.resolve("stop"));
+        Files.setLastModifiedTime(stop, FileTime.from(Instant.now().plusSeconds(60))); // as if made while it starts
         String[] elsewhere = {"--resume", from.toString(), "--overwrite-output-dir"};
         assertEquals(3, Program.run(train(out, elsewhere)).status());
         assertEquals(List.of(out.resolve("checkpoint-" + (STEPS - 2))), checkpoints(out));
         Program.run(train(out, "--resume")).succeeded();
         assertArrayEquals(whole, weights(out));
+    }
+
+    @Test
+    void aStopThatAnEarlierRunDidNotHearDoesNotEndThisOne() throws Exception {
+        Files.createDirectories(out);
+        Files.createFile(out.resolve("stop"));
+        Files.createFile(out.resolve("save"));
+        Outcome outcome = Program.run(train(out, "--overwrite-output-dir")).succeeded();
+        assertTrue(outcome.out().contains(out.resolve("stop") + " was there before this run"), outcome.out());
+        assertTrue(outcome.out().contains(out.resolve("save") + " was there before this run"), outcome.out());
+        assertFalse(Files.exists(out.resolve("stop")));
     }
 
     @Test

@@ -186,6 +186,26 @@ final class KernelBenchmark {
         free(keep);
     }
 
+    /// The widest fused matrix of a 7B model, gate and up, into a buffer that is 16 columns wider.
+    private void dequantise() {
+        int keep = allocated.size();
+        long rows = 2L * F;
+        long n = rows * C;
+        long codes = normals(n / 2); // n bytes: any are codes
+        long scales = normals(n / 32);
+        long table = normals(512);
+        Dequantise.Target to = new Dequantise.Target(normals(rows * (C + 16)), rows, C, C + 16);
+        Dequantise kernel = kernels.dequantise();
+        double read = n / 2.0;
+        time("nf4, fp32 scales", read + n / 16.0 + 2.0 * n, () -> kernel.nf4(codes, table, scales, to, STREAM));
+        time(
+                "nf4, 8-bit scales",
+                read + n / 64.0 + 2.0 * n,
+                () -> kernel.nf4(codes, table, scales, table, scales, table, to, STREAM));
+        time("int8", 3.0 * n, () -> kernel.int8(codes, scales, to, STREAM));
+        free(keep);
+    }
+
     /// (2048, D / 2) of one value.
     private long table(float value) {
         int n = 2048 * SIZE / 2;
@@ -308,9 +328,13 @@ final class KernelBenchmark {
             case KernelSupport.Ready ready -> {
                 System.out.printf("loaded in %.2f s%n", (System.nanoTime() - start) / 1e9);
                 KernelBenchmark benchmark = new KernelBenchmark(ready.kernels());
-                List<String> wanted = args.length == 0 ? List.of("rows", "head", "optimizer", "host") : List.of(args);
+                List<String> wanted =
+                        args.length == 0 ? List.of("rows", "dequantise", "head", "optimizer", "host") : List.of(args);
                 if (wanted.contains("rows")) {
                     benchmark.rows();
+                }
+                if (wanted.contains("dequantise")) {
+                    benchmark.dequantise();
                 }
                 if (wanted.contains("head")) {
                     benchmark.head();

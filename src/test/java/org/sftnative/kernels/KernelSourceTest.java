@@ -15,7 +15,16 @@ import org.junit.jupiter.api.io.TempDir;
 /// What can be said of the kernels without a card. NVRTC needs none: where it is, every kernel is compiled.
 class KernelSourceTest {
     private static final List<String> SOURCES = List.of(
-            "rmsnorm", "columns", "rope", "swiglu", "crossentropy", "embedding", "norm", "elementwise", "adamw");
+            "rmsnorm",
+            "columns",
+            "rope",
+            "swiglu",
+            "crossentropy",
+            "embedding",
+            "norm",
+            "elementwise",
+            "dequantise",
+            "adamw");
 
     @Test
     void sourcesIncludeNothing() {

@@ -56,6 +56,17 @@ class RunHistoryTest {
                         .count());
     }
 
+    /// A run that rolls back starts again in the same process.
+    @Test
+    void settingsOfTheStartStayWhereARunWentBack() {
+        EventsFile events = new EventsFile(output.resolve("events.jsonl"), CLOCK, problem -> {});
+        events.on(new RunEvent.Started(0, 9, Map.of("model", "small")));
+        events.on(new RunEvent.Started(4, 9, Map.of("rolled back", "loss")));
+        assertEquals(
+                Map.of("model", "small", "rolled back", "loss"),
+                RunHistory.read(output).orElseThrow().summary());
+    }
+
     @Test
     void unfinishedLastLineIsLeftOut() throws IOException {
         record(0, 8, 99);

@@ -7,10 +7,12 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.net.InetAddress;
+import java.net.Socket;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Clock;
@@ -102,6 +104,31 @@ class LivePageTest {
         assertTrue(Files.exists(output.resolve("stop")));
         assertEquals(404, post("anything", token, "").statusCode());
         assertEquals(405, get("save", Map.of()).statusCode());
+    }
+
+    /// A browser that was killed, and one that never reads on: neither holds a thread for ever, or the end up.
+    @Test
+    void readersThatAreGoneAreForgotten() throws Exception {
+        String request = "GET /events?token=" + token() + " HTTP/1.1\r\nHost: 127.0.0.1:"
+                + page.address().getPort() + "\r\n\r\n";
+        try (Socket killed = new Socket("127.0.0.1", page.address().getPort());
+                Socket silent = new Socket("127.0.0.1", page.address().getPort())) {
+            for (Socket socket : List.of(killed, silent)) {
+                socket.getOutputStream().write(request.getBytes(StandardCharsets.US_ASCII));
+                socket.getInputStream().read();
+            }
+            assertEquals(2, page.readers());
+            killed.setSoLinger(true, 0); // a reset, as of a process that was killed
+            killed.close();
+            long until = System.nanoTime() + 20_000_000_000L;
+            while (page.readers() > 1 && System.nanoTime() < until) {
+                Thread.sleep(50);
+            }
+            assertEquals(1, page.readers());
+            long began = System.nanoTime();
+            page.close();
+            assertTrue(System.nanoTime() - began < 5_000_000_000L, "closing waits for nobody");
+        }
     }
 
     @Test

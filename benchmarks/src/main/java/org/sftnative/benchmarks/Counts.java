@@ -25,7 +25,7 @@ public final class Counts {
 
     private Counts() {}
 
-    /// Counts both engines on the CPU.
+    /// Counts both engines, and LoRA, on the CPU.
     public static SortedMap<String, Long> ofThisBuild() {
         if (!"false".equals(System.getProperty("org.bytedeco.javacpp.nopointergc"))) {
             throw new IllegalStateException("pointers are not counted without"
@@ -34,7 +34,7 @@ public final class Counts {
         Torch.start(1);
         SortedMap<String, Long> counts = new TreeMap<>();
         counts.put(CountsFile.JDK, jdk());
-        for (String engine : new String[] {"fused", "reference"}) {
+        for (String engine : new String[] {"fused", "reference", "lora"}) {
             of(Workload.TINY, engine).forEach((figure, value) -> counts.put("TINY/" + engine + "/" + figure, value));
         }
         return counts;

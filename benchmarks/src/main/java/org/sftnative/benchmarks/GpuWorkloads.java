@@ -6,22 +6,32 @@ import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.SplittableRandom;
 import java.util.random.RandomGenerator;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Device;
+import org.bytedeco.pytorch.GeneratorOptional;
 import org.bytedeco.pytorch.NoGradGuard;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.bytedeco.pytorch.global.torch_cuda;
+import org.sftnative.config.LoraSettings;
+import org.sftnative.config.SettingsSchema;
+import org.sftnative.model.AdapterConfig;
+import org.sftnative.model.AdapterInit;
+import org.sftnative.model.Adapters;
 import org.sftnative.model.CrossEntropy;
+import org.sftnative.model.FrozenBase;
 import org.sftnative.model.Initialisation;
 import org.sftnative.model.LlamaConfig;
 import org.sftnative.model.LlamaEngine;
 import org.sftnative.model.PackedBatch;
 import org.sftnative.model.ParameterLayout;
 import org.sftnative.model.Parameters;
+import org.sftnative.model.Projection;
+import org.sftnative.model.QuantisedMatrices;
 import org.sftnative.model.Recompute;
 import org.sftnative.model.Rope;
 import org.sftnative.model.RopeScaling;
@@ -30,6 +40,7 @@ import org.sftnative.ops.AdamWUpdate;
 import org.sftnative.ops.AtenOps;
 import org.sftnative.ops.CudaOps;
 import org.sftnative.ops.Ops;
+import org.sftnative.ops.Quantiser;
 import org.sftnative.optim.AdamWOptimizer;
 import org.sftnative.tensor.Devices;
 import org.sftnative.tensor.Dtype;
@@ -66,6 +77,7 @@ public final class GpuWorkloads {
         Map<String, String> split32 = Map.of("masters", "SPLIT", "moments", "FP32");
         CASES.put("seed7b", new Case("7b", 16, 0, 10, split16));
         CASES.put("fix7b_2048", new Case("7b", 8, 2048, 5, split16));
+        CASES.put("row7b_512", new Case("7b", 1, 512, 10, split16)); // what fits the smallest card
         CASES.put("qwen7b_1024", new Case("qwen7b", 64, 1024, 2, Map.of("masters", "STOCHASTIC", "moments", "BF16")));
         CASES.put("fix8b_4096", new Case("8b", 4, 4096, 4, split8));
         CASES.put("seed1b", new Case("1b", 16, 0, 20, split32));
@@ -108,20 +120,25 @@ public final class GpuWorkloads {
         int warm = 2;
         Tensors.zeros(ScalarType.Float, device, 1).close(); // the allocator knows no device before its first use
         torch_cuda.getAllocator().resetPeakStats(device.index());
-        try (Parameters parameters = new Parameters(ParameterLayout.of(config), Dtype.BF16, device)) {
-            Initialisation.fill(parameters, config, 1);
+        Ops ops = ops(options, device);
+        int rank = Integer.parseInt(options.getOrDefault("lora", "0"));
+        try (FrozenBase base = base(config, options.getOrDefault("base", "bf16"), ops, device);
+                Adapters adapters = adapters(config, Math.max(1, rank), device)) {
+            Parameters parameters = rank > 0 ? adapters.trained() : base.dense();
             parameters.enableGradients();
-            Ops ops = ops(options, device);
+            AdapterInit.fill(adapters, base, 1);
             AdamWUpdate update =
                     new AdamWUpdate(0, 0.9, 0.999, 1e-8, 0, parameters.layout().decayed(), 0, 1);
             AdamWState state = AdamWState.create(
-                    AdamWState.Masters.valueOf(options.get("masters")),
-                    AdamWState.Moments.valueOf(options.get("moments")),
+                    rank > 0 ? AdamWState.Masters.FP32 : AdamWState.Masters.valueOf(options.get("masters")),
+                    rank > 0 ? AdamWState.Moments.FP32 : AdamWState.Moments.valueOf(options.get("moments")),
                     parameters.layout().numel(),
                     device);
             try (AdamWOptimizer optimizer = new AdamWOptimizer(
                             ops, parameters.flatWeights(), parameters.flatGradients(), update, state);
-                    LlamaEngine engine = new LlamaEngine(config, parameters, ops, recompute)) {
+                    LlamaEngine engine = rank > 0
+                            ? new LlamaEngine(config, base, adapters, ops, recompute)
+                            : new LlamaEngine(config, parameters, ops, recompute)) {
                 RandomGenerator random = new SplittableRandom(1);
                 List<Double> seconds = new ArrayList<>();
                 long tokens = 0;
@@ -149,8 +166,9 @@ public final class GpuWorkloads {
                     }
                 }
                 double total = seconds.stream().mapToDouble(Double::doubleValue).sum();
-                long matmul = parameters.layout().parameterCount() - (s.tied ? 0L : (long) s.v * s.c);
-                double flops = 6.0 * matmul * tokens + 6.0 * s.layers * s.c * squares;
+                long matmul = ParameterLayout.of(config).parameterCount() - (s.tied ? 0L : (long) s.v * s.c);
+                // frozen matrices have no weight gradient: 4 a weight, not 6
+                double flops = (rank > 0 ? 4.0 : 6.0) * matmul * tokens + 6.0 * s.layers * s.c * squares;
                 double peak = Devices.peakBytes(device) / (double) (1L << 30);
                 seconds.sort(Comparator.naturalOrder());
                 return String.format(
@@ -167,6 +185,34 @@ public final class GpuWorkloads {
                         losses.toString().trim());
             }
         }
+    }
+
+    private static Adapters adapters(LlamaConfig config, int rank, Device device) {
+        LoraSettings settings = SettingsSchema.of(LoraSettings.class).bind(Map.of("lora_r", "" + rank));
+        return Adapters.of(AdapterConfig.of(settings), config, device);
+    }
+
+    /// Random weights; the blocks' matrices as `kept` says: bf16, nf4_double, nf4 (scales in fp32) or int8.
+    private static FrozenBase base(LlamaConfig config, String kept, Ops ops, Device device) {
+        if (kept.equals("bf16")) {
+            Parameters all = new Parameters(ParameterLayout.of(config), Dtype.BF16, device);
+            Initialisation.fill(all, config, 1);
+            return FrozenBase.of(all);
+        }
+        Parameters dense = new Parameters(ParameterLayout.withoutProjections(config), Dtype.BF16, device);
+        Initialisation.fill(dense, config, 1);
+        QuantisedMatrices packed = new QuantisedMatrices(Quantiser.Kind.valueOf(kept.toUpperCase()), ops, device);
+        for (int layer = 0; layer < config.nLayer(); layer++) {
+            for (Projection p : Projection.values()) {
+                try (PointerScope _ = new PointerScope()) {
+                    Tensor weight = Tensors.empty(ScalarType.BFloat16, device, p.out(config), p.in(config));
+                    packed.put(
+                            p.module(layer) + ".weight",
+                            weight.normal_(0, config.initializerRange(), new GeneratorOptional()));
+                }
+            }
+        }
+        return new FrozenBase(dense, Optional.of(packed));
     }
 
     private static Ops ops(Map<String, String> options, Device device) {

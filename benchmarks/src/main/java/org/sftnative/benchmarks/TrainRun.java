@@ -4,12 +4,18 @@ import java.util.Map;
 import java.util.function.UnaryOperator;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Device;
+import org.sftnative.config.LoraSettings;
 import org.sftnative.config.SettingsSchema;
+import org.sftnative.config.SpikeSettings;
 import org.sftnative.config.TrainingSettings;
 import org.sftnative.data.MicroBatch;
 import org.sftnative.data.Step;
 import org.sftnative.data.StepPlan;
 import org.sftnative.metrics.RunEvent;
+import org.sftnative.model.AdapterConfig;
+import org.sftnative.model.AdapterInit;
+import org.sftnative.model.Adapters;
+import org.sftnative.model.FrozenBase;
 import org.sftnative.model.CausalLm;
 import org.sftnative.model.CrossEntropy;
 import org.sftnative.model.Initialisation;
@@ -30,6 +36,7 @@ import org.sftnative.tensor.Devices;
 import org.sftnative.tensor.Dtype;
 import org.sftnative.train.RunControl;
 import org.sftnative.train.RunState;
+import org.sftnative.train.SpikeGuard;
 import org.sftnative.train.TrainLoop;
 
 /// The training loop of a workload, fp32, from packing to update, ready to be run again and again. Evaluation,
@@ -41,13 +48,15 @@ final class TrainRun implements AutoCloseable {
     private final Workload workload;
     private final Device device;
     private final Parameters parameters;
+    private final Adapters adapters;
+    private final Parameters trained;
     private final AdamWOptimizer optimizer;
     private final AdamWState state;
     private final CausalLm model;
     private final StepPlan plan;
     private final TrainLoop loop;
 
-    /// @param engine `fused` or `reference`
+    /// @param engine `fused`, `reference`, or `lora`: fused over a frozen model, rank 16
     /// @param wrap what the engine and the optimizer compute with, made of what they would
     TrainRun(Workload workload, String engine, Device device, UnaryOperator<Ops> wrap) {
         this.workload = workload;
@@ -55,26 +64,33 @@ final class TrainRun implements AutoCloseable {
         Ops ops = wrap.apply(new AtenOps());
         parameters = new Parameters(ParameterLayout.of(workload.config()), Dtype.F32, device);
         Initialisation.fill(parameters, workload.config(), 42);
-        parameters.enableGradients();
+        adapters = Adapters.of(
+                AdapterConfig.of(SettingsSchema.of(LoraSettings.class).bind(Map.of("lora_r", "16"))),
+                workload.config(),
+                device);
+        AdapterInit.fill(adapters, FrozenBase.of(parameters), 42);
+        trained = engine.equals("lora") ? adapters.trained() : parameters;
+        trained.enableGradients();
         model = switch (engine) {
             case "reference" -> reference();
             case "fused" -> new LlamaEngine(workload.config(), parameters, ops, Recompute.NONE);
+            case "lora" ->
+                new LlamaEngine(workload.config(), FrozenBase.of(parameters), adapters, ops, Recompute.NONE);
             default -> throw new IllegalArgumentException("engine " + engine);
         };
-        ParameterLayout layout = parameters.layout();
+        ParameterLayout layout = trained.layout();
         state = AdamWState.create(Masters.FP32, Moments.FP32, layout.numel(), device);
         optimizer = new AdamWOptimizer(
                 ops,
-                parameters.flatWeights(),
-                parameters.flatGradients(),
+                trained.flatWeights(),
+                trained.flatGradients(),
                 new AdamWUpdate(0, 0.9, 0.999, 1e-8, 0.01, layout.decayed(), 0, 42),
                 state);
         plan = workload.plan(STEPS);
         TrainingSettings settings = SettingsSchema.of(TrainingSettings.class)
                 .bind(Map.of(
                         "output_dir", "none", "max_steps", "" + STEPS, "eval_strategy", "no", "save_strategy", "no"));
-        loop = new TrainLoop(
-                model, new CrossEntropy(), optimizer, step -> 1e-4, plan, settings, new NoPauses(), event -> {});
+        loop = new TrainLoop(model, new CrossEntropy(), optimizer, step -> 1e-4, plan, settings, new SpikeGuard(SpikeSettings.OFF), new NoPauses(), event -> {});
     }
 
     /// Trains [#STEPS] steps.
@@ -87,7 +103,7 @@ final class TrainRun implements AutoCloseable {
     /// Bytes of the buffers that live as long as the run: weights, gradients, moments, the engine's own.
     long bufferBytes() {
         return parameters.flatWeights().nbytes()
-                + parameters.flatGradients().nbytes()
+                + trained.flatGradients().nbytes()
                 + state.m().nbytes()
                 + state.v().nbytes()
                 + (model instanceof LlamaEngine engine ? engine.bufferBytes() : 0);
@@ -112,6 +128,7 @@ final class TrainRun implements AutoCloseable {
     public void close() {
         model.close();
         optimizer.close();
+        adapters.close();
         parameters.close();
     }
 
@@ -161,7 +178,7 @@ final class TrainRun implements AutoCloseable {
         }
 
         @Override
-        public RunEvent.Evaluated evaluate(long step, double epoch) {
+        public RunEvent.Evaluated evaluate(RunState state) {
             throw new IllegalStateException("nothing to evaluate");
         }
 

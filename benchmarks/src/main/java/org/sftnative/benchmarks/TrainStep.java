@@ -33,7 +33,7 @@ public class TrainStep {
     @Param
     Workload workload;
 
-    @Param({"fused", "reference"})
+    @Param({"fused", "reference", "lora"})
     String engine;
 
     @Param("cpu")

@@ -1,0 +1,227 @@
+package org.sftnative.model;
+
+import java.util.List;
+import java.util.Optional;
+import org.bytedeco.pytorch.Device;
+import org.bytedeco.pytorch.Scalar;
+import org.bytedeco.pytorch.ScalarTypeOptional;
+import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.global.torch;
+import org.bytedeco.pytorch.global.torch.ScalarType;
+import org.sftnative.tensor.Scopes;
+import org.sftnative.tensor.Tensors;
+
+/// A frozen product with adapters: y = x W^T + u B^T, u = s x A^T. The gradient of W is never computed.
+///
+/// q, k and v read the same x, gate and up as well: their As are one matrix, so that x is read once for all of them,
+/// forward and for dA. Cost of the adapters for T rows, r the sum of a product's ranks: forward 2 T r (in + out)
+/// operations, backward twice that; u (T, r) is kept for every product, so that nothing is computed again for dB.
+///
+/// With dropout each adapter has an input of its own, and with DoRA (arXiv 2402.09353) each row of the sum is scaled to
+/// its magnitude: y = g (x W^T + u B^T), g = m / |W + s B A|, the norm without a gradient, as PEFT has it; both cost
+/// passes over (T, in) or (T, out), and DoRA one more product with W.
+final class AdaptedProduct implements Product {
+    private static final long[] FIRST = {0};
+    private static final long[] LAST = {1};
+
+    /// The adapter of some rows of the product.
+    ///
+    /// @param from first row of W that it is for
+    /// @param at first column of its part of u
+    /// @param a (r, in) as computed with
+    /// @param b (out, r) likewise
+    /// @param dA (r, in) fp32
+    /// @param dB (out, r) fp32
+    /// @param magnitude (out) fp32 and its gradient; absent without DoRA
+    record Part(
+            AdapterSpec spec,
+            long from,
+            long at,
+            Tensor a,
+            Tensor b,
+            Tensor dA,
+            Tensor dB,
+            Optional<Magnitude> magnitude) {
+        Tensor columns(Tensor y) {
+            return y.narrow(1, from, spec.out());
+        }
+
+        Tensor low(Tensor u) {
+            return u.narrow(1, at, spec.rank());
+        }
+    }
+
+    /// @param value m
+    /// @param gradient of m
+    /// @param norm |W + s B A|, of this step
+    /// @param factor g = m / norm
+    record Magnitude(Tensor value, Tensor gradient, Tensor norm, Tensor factor) {}
+
+    private final FrozenMatrix frozen;
+    private final List<Part> parts;
+    private final Tensor a; // (r, in), of all parts
+    private final Tensor dA;
+    private final long ranks;
+    private final boolean dora;
+    private Tensor kept; // (T, r): u
+
+    /// @param parts not empty; their As and the As' gradients lie side by side
+    /// @param a (r, in) the As of all parts
+    /// @param dA (r, in) fp32
+    AdaptedProduct(FrozenMatrix frozen, List<Part> parts, Tensor a, Tensor dA) {
+        this.frozen = frozen;
+        this.parts = parts;
+        this.a = a;
+        this.dA = dA;
+        this.ranks = parts.stream().mapToLong(p -> p.spec().rank()).sum();
+        this.dora = parts.stream().anyMatch(p -> p.magnitude().isPresent());
+    }
+
+    /// Makes room for u of so many rows.
+    void reserve(ScalarType type, Device device, long tokens) {
+        free();
+        kept = Scopes.keep(() -> Tensors.empty(type, device, tokens, ranks));
+    }
+
+    long keptBytes() {
+        return kept == null ? 0 : kept.nbytes();
+    }
+
+    void free() {
+        if (kept != null) {
+            Scopes.free(kept);
+            kept = null;
+        }
+    }
+
+    /// The norms of this step's W + s B A: once a step, in fp32.
+    void refresh() {
+        if (!dora) {
+            return;
+        }
+        Scopes.run(() -> {
+            Tensor w = frozen.get();
+            for (Part part : parts) {
+                part.magnitude().ifPresent(m -> {
+                    Tensor sum = torch.addmm(
+                            w.narrow(0, part.from(), part.spec().out()).to(ScalarType.Float),
+                            part.b().to(ScalarType.Float),
+                            part.a().to(ScalarType.Float),
+                            new Scalar(1.0),
+                            new Scalar(part.spec().scaling()));
+                    torch.linalg_vector_norm_out(m.norm(), sum, new Scalar(2.0), LAST, false, new ScalarTypeOptional());
+                    torch.div_out(m.factor(), m.value(), m.norm());
+                });
+            }
+        });
+    }
+
+    @Override
+    public void forward(Tensor x, Tensor y, Optional<AdapterDropout> dropout) {
+        Scopes.run(() -> {
+            Tensor w = frozen.get();
+            torch.mm_out(y, x, w.t());
+            Tensor u = kept.narrow(0, 0, x.size(0));
+            if (dropout.isEmpty()) {
+                torch.mm_out(u, x, a.t());
+            }
+            for (Part part : parts) {
+                Tensor low = part.low(u);
+                Tensor columns = part.columns(y);
+                Optional<Tensor> dropped = dropout.map(d -> d.drop(part.spec().module(), x));
+                dropped.ifPresent(in -> torch.mm_out(low, in, part.a().t()));
+                low.mul_(new Scalar(part.spec().scaling()));
+                if (dropped.isPresent() && part.magnitude().isPresent()) {
+                    // PEFT: the magnitude's part of the frozen product, too, is of the dropped input
+                    Tensor g = part.magnitude().get().factor();
+                    Tensor rows = w.narrow(0, part.from(), part.spec().out());
+                    columns.add_(torch.mm(dropped.get(), rows.t()).mul_(g.sub(new Scalar(1.0))));
+                    columns.add_(torch.mm(low, part.b().t()).mul_(g));
+                } else {
+                    columns.addmm_(low, part.b().t());
+                    part.magnitude().ifPresent(m -> columns.mul_(m.factor()));
+                }
+            }
+        });
+    }
+
+    @Override
+    public Flow inputGradient(Tensor dy, Tensor dx, Optional<AdapterDropout> dropout) {
+        Flow flow = noInputGradient(dy);
+        Scopes.run(() -> {
+            Tensor v = flow.low().getFirst();
+            Tensor w = frozen.get();
+            boolean scaled = dora && dropout.isEmpty();
+            torch.mm_out(dx, scaled ? flow.scaled().getFirst() : dy, w);
+            if (dropout.isEmpty()) {
+                dx.addmm_(v, a);
+                return;
+            }
+            for (Part part : parts) {
+                Tensor branch = torch.mm(part.low(v), part.a());
+                part.magnitude().ifPresent(m -> {
+                    Tensor rest = part.columns(dy)
+                            .mul(m.factor().sub(new Scalar(1.0)))
+                            .to(dy.scalar_type());
+                    branch.addmm_(rest, w.narrow(0, part.from(), part.spec().out()));
+                });
+                dx.add_(dropout.get().drop(part.spec().module(), branch));
+            }
+        });
+        return flow;
+    }
+
+    @Override
+    public Flow noInputGradient(Tensor dy) {
+        Tensor scaled = dora ? scaled(dy) : dy;
+        Tensor v = Tensors.empty(dy.scalar_type(), dy.device(), dy.size(0), ranks);
+        Scopes.run(() -> {
+            for (Part part : parts) {
+                Tensor low = part.low(v);
+                torch.mm_out(low, part.columns(scaled), part.b());
+                low.mul_(new Scalar(part.spec().scaling()));
+            }
+        });
+        return new Flow(List.of(v), dora ? List.of(scaled) : List.of());
+    }
+
+    private Tensor scaled(Tensor dy) {
+        return Scopes.yield(() -> {
+            Tensor scaled = dy.clone();
+            parts.forEach(
+                    part -> part.magnitude().ifPresent(m -> part.columns(scaled).mul_(m.factor())));
+            return scaled;
+        });
+    }
+
+    @Override
+    public void weightGradient(Tensor dy, Tensor x, Flow flow, boolean fresh, Optional<AdapterDropout> dropout) {
+        Scopes.run(() -> {
+            Tensor u = kept.narrow(0, 0, x.size(0));
+            Tensor v = flow.low().getFirst();
+            Tensor scaled = dora ? flow.scaled().getFirst() : dy;
+            if (dropout.isEmpty()) {
+                WideGemm.add(dA, v, x);
+            }
+            for (Part part : parts) {
+                WideGemm.add(part.dB(), part.columns(scaled), part.low(u));
+                Tensor in = dropout.map(d -> d.drop(part.spec().module(), x)).orElse(x);
+                if (dropout.isPresent()) {
+                    WideGemm.add(part.dA(), part.low(v), in);
+                }
+                part.magnitude().ifPresent(m -> magnitudeGradient(part, m, part.columns(dy), in, part.low(u)));
+            }
+        });
+    }
+
+    /// dm = the sum over rows of dy (x W^T + u B^T) / norm. The product is computed again: kept, it would be a
+    /// (T, out) of every block.
+    private void magnitudeGradient(Part part, Magnitude m, Tensor dy, Tensor x, Tensor u) {
+        Scopes.run(() -> {
+            Tensor rows = frozen.get().narrow(0, part.from(), part.spec().out());
+            Tensor sum = torch.mm(x, rows.t()).addmm_(u, part.b().t());
+            Tensor wide = sum.to(ScalarType.Float).mul_(dy).sum(FIRST, false, new ScalarTypeOptional());
+            m.gradient().add_(wide.div_(m.norm()));
+        });
+    }
+}

@@ -1,0 +1,92 @@
+package org.sftnative.train;
+
+import java.util.List;
+import java.util.Locale;
+import java.util.SequencedMap;
+import org.sftnative.InputException;
+import org.sftnative.config.LoraSettings;
+import org.sftnative.config.MomentChoice;
+import org.sftnative.config.TrainingSettings;
+import org.sftnative.metrics.Units;
+import org.sftnative.model.AdapterConfig;
+import org.sftnative.model.AdapterSpec;
+import org.sftnative.model.Adapters;
+import org.sftnative.model.LlamaConfig;
+import org.sftnative.model.MemoryEstimate;
+import org.sftnative.model.ParameterLayout;
+import org.sftnative.model.Recompute;
+import org.sftnative.ops.AdamWState.Moments;
+import org.sftnative.optim.RateGroup;
+
+/// What adapters take and how they are trained.
+final class AdapterPlan {
+    /// Bytes of an adapter's number: fp32 master, gradient and two moments.
+    private static final int TRAINED_BYTES = 16;
+
+    private AdapterPlan() {}
+
+    /// Tells of the adapters at the start of a run.
+    static void say(AdapterConfig config, LoraSettings lora, LoadedModel loaded, SequencedMap<String, String> said) {
+        List<AdapterSpec> specs = config.specs(loaded.config());
+        List<String> saved = config.savedWeights(loaded.config());
+        long count = config.trainedCount(loaded.config());
+        long all = ParameterLayout.of(loaded.config()).parameterCount();
+        said.put(
+                "adapters",
+                (config.useDora() ? "DoRA" : "LoRA") + " r " + config.r() + ", scaling "
+                        + specs.getFirst().scaling() + (config.useRslora() ? " (rsLoRA)" : "") + ", on " + specs.size()
+                        + " matrices" + (saved.isEmpty() ? "" : ", in full: " + String.join(", ", saved))
+                        + (config.dropout() > 0 ? ", dropout " + config.dropout() : "")
+                        + (lora.loraPlusRatio() == 1 ? "" : ", learning rate of B x " + lora.loraPlusRatio()));
+        said.put(
+                "trained",
+                String.format(
+                        Locale.ROOT,
+                        "%d parameters, %.3f%% of %d; weights, gradients and moments %s in fp32",
+                        count,
+                        100.0 * count / all,
+                        all,
+                        Units.bytes(count * TRAINED_BYTES)));
+        said.put(
+                "frozen",
+                Units.bytes(frozenBytes(loaded))
+                        + loaded.quantised()
+                                .map(kind -> ", matrices in " + kind)
+                                .orElse(""));
+    }
+
+    /// What training takes beside the engine's buffers.
+    static ComputePlan.Need need(AdapterConfig config, LoadedModel loaded, Recompute recompute) {
+        double trained = config.trainedCount(loaded.config());
+        double ranks = config.rankSum(loaded.config());
+        LlamaConfig c = loaded.config();
+        double widest = Math.max(2.0 * c.intermediateSize(), c.qSize() + 2.0 * c.kvSize());
+        double scratch = config.useDora() || config.dropout() > 0 ? 12 * widest : 0; // passes of one product
+        // 10: master, gradient, and the copy that is computed with
+        return new ComputePlan.Need(frozenBytes(loaded) + 10 * trained, trained, 2 * ranks + scratch);
+    }
+
+    private static long frozenBytes(LoadedModel loaded) {
+        return MemoryEstimate.frozenBytes(loaded.config(), loaded.dtype(), loaded.quantised());
+    }
+
+    static Moments moments(TrainingSettings training) {
+        if (training.moments() != MomentChoice.AUTO && training.moments() != MomentChoice.FP32) {
+            throw new InputException("moments '" + training.moments()
+                    + "' are of a model that is trained itself\n  leave it out: adapters have fp32 moments");
+        }
+        return Moments.FP32;
+    }
+
+    /// LoRA+: the Bs have a learning rate of their own.
+    static List<RateGroup> groups(Adapters adapters, LoraSettings lora) {
+        long n = adapters.trained().layout().numel();
+        if (lora.loraPlusRatio() == 1) {
+            return RateGroup.all(n);
+        }
+        long[] b = adapters.rangeOfB();
+        RateGroup before = new RateGroup(0, b[0], 1);
+        RateGroup of = new RateGroup(b[0], b[1], lora.loraPlusRatio());
+        return b[1] == n ? List.of(before, of) : List.of(before, of, new RateGroup(b[1], n, 1));
+    }
+}

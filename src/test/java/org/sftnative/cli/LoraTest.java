@@ -1,0 +1,123 @@
+package org.sftnative.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.sftnative.cli.Program.Outcome;
+
+/// Adapters from the command line: what is saved, going on, and what is refused. 8 rows, 4 a step, 6 steps.
+class LoraTest {
+    private static final List<String> WEIGHTS = List.of("adapter_config.json", "adapter_model.safetensors");
+
+    @TempDir
+    Path dir;
+
+    private Path rows;
+
+    @BeforeEach
+    void rows() throws IOException {
+        rows = Program.rows(dir, 0, 8);
+    }
+
+    private Outcome train(Path out, String... more) {
+        List<String> all = new ArrayList<>(
+                List.of("--num-train-epochs", "3", "--batch-size", "2", "--gradient-accumulation-steps", "2"));
+        all.addAll(List.of("--learning-rate", "1e-3", "--save-steps", "2", "--save-total-limit", "0"));
+        all.addAll(List.of("--logging-steps", "1"));
+        all.addAll(Arrays.asList(more));
+        return Program.train(out, rows, all.toArray(String[]::new));
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "--lora-r 4",
+                "--lora-r 4 --engine reference",
+                "--lora-r 4 --lora-dropout 0.2 --lora-plus-ratio 4 --use-rslora --lora-alpha 4 --neftune-noise-alpha 5",
+                "--lora-r 4 --precision bf16 --gradient-checkpointing",
+                "--lora-r 3 --use-dora --lora-target-modules q_proj,v_proj --modules-to-save lm_head,norm",
+                "--lora-r 4 --load-in-4bit",
+                "--lora-r 4 --load-in-8bit --engine reference"
+            })
+    void resumedRunIsBitwiseTheUninterruptedOne(String line) throws IOException {
+        String[] settings = line.split(" ");
+        Path whole = dir.resolve("whole");
+        train(whole, settings).succeeded();
+        List<Double> losses = Program.values(whole, "loss");
+        assertTrue(losses.getLast() < losses.getFirst(), losses.toString());
+        assertFalse(Files.exists(whole.resolve("model.safetensors")));
+        assertTrue(Files.exists(whole.resolve("tokenizer.json")));
+        Path stopped = dir.resolve("stopped");
+        Program.copy(
+                whole.resolve("checkpoint-4"), Files.createDirectories(stopped).resolve("checkpoint-4"));
+        List<String> again = new ArrayList<>(Arrays.asList(settings));
+        again.addAll(List.of("--resume", "latest"));
+        train(stopped, again.toArray(String[]::new)).succeeded();
+        for (String file : WEIGHTS) {
+            assertEquals(-1, Files.mismatch(whole.resolve(file), stopped.resolve(file)), file);
+        }
+        for (String file : List.of("optimizer.safetensors", "adapter_model.safetensors")) {
+            Path last = Path.of("checkpoint-6", file);
+            assertEquals(-1, Files.mismatch(whole.resolve(last), stopped.resolve(last)), file);
+        }
+    }
+
+    @Test
+    void anAdapterIsTrainedOn() throws IOException {
+        Path first = dir.resolve("first");
+        Outcome outcome = train(first, "--lora-r", "4").succeeded();
+        assertTrue(outcome.out().contains("LoRA r 4"), outcome.out());
+        Path second = dir.resolve("second");
+        train(second, "--adapter", first.toString()).succeeded();
+        double last = Program.values(first, "loss").getLast();
+        assertTrue(Program.values(second, "loss").getFirst() < last, "it began anew");
+        assertEquals(-1, Files.mismatch(first.resolve(WEIGHTS.getFirst()), second.resolve(WEIGHTS.getFirst())));
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', quoteCharacter = '"', textBlock = """
+            --lora-r 0 | 'lora_r' (--lora-r) is 0, must be from 1
+            --lora-r 4 --lora-target-modules q_proj,query | no linear layer of the blocks is named 'query'
+            --lora-r 4 --lora-target-modules query | q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj
+            --lora-r 4 --lora-target-modules .*attention.* | match no linear layer
+            --lora-r 4 --lora-target-modules (.*.*.*.*.*.*.*.*)X | takes too long
+            --lora-r 4 --lora-target-modules (q_proj | is no regular expression
+            --lora-r 4 --modules-to-save head2 | 'head2' is no module that is trained in full
+            --lora-r 4 --rank-pattern q_proj=0 | must be a module and a rank
+            --use-dora | is of adapters
+            --load-in-4bit | a quantised model cannot be trained itself
+            --lora-r 4 --masters none | is of a model that is trained itself
+            --lora-r 4 --adapter nowhere | keep one of them
+            --lora-r 4 --init-lora-weights pissa | pissa
+            --lora-r 4 --load-in-4bit --load-in-8bit | exclude each other
+            """)
+    void whatContradictsItselfIsRefused(String line, String message) {
+        Path out = dir.resolve("out");
+        Outcome outcome = train(out, line.split(" "));
+        assertEquals(2, outcome.status(), outcome.err());
+        assertTrue(outcome.err().contains(message), outcome.err());
+        assertFalse(Files.exists(out));
+    }
+
+    @Test
+    void anotherRankDoesNotResume() {
+        Path out = dir.resolve("out");
+        train(out, "--lora-r", "4").succeeded();
+        Outcome outcome = train(out, "--lora-r", "8", "--resume", "latest");
+        assertEquals(2, outcome.status(), outcome.err());
+        assertTrue(outcome.err().contains("has other adapters than this run: r 4"), outcome.err());
+    }
+}
