@@ -170,9 +170,7 @@ public final class CommandLineProgram {
 
     private Screen screen() {
         boolean erases = terminal && !"dumb".equals(System.getenv("TERM"));
-        return erases
-                ? new Screen(true, DataText.colours(true, System.getenv()), TerminalSize::columns)
-                : Screen.FILE;
+        return erases ? new Screen(true, DataText.colours(true, System.getenv()), TerminalSize::columns) : Screen.FILE;
     }
 
     private void eval(EvalSettings settings) throws Exception {

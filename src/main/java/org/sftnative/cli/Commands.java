@@ -33,8 +33,8 @@ final class Commands {
         "  sft-native data data/quickstart.jsonl --model base",
         "  sft-native train --model base --train-file data/quickstart.jsonl --output-dir out2 --dashboard",
         "Stop before it learns by heart, and compare two runs:",
-        "  sft-native train --model base --train-file data/quickstart.jsonl --output-dir out3 --eval-fraction 0.1"
-                + " --early-stopping-patience 2 --load-best-model-at-end",
+        "  sft-native train --model base --train-file data/quickstart.jsonl --output-dir out3 \\",
+        "      --eval-fraction 0.1 --early-stopping-patience 2 --load-best-model-at-end --save-strategy epoch",
         "  sft-native report out2 out3 --html comparison.html --png charts",
         "Go on where a run was ended:",
         "  sft-native train --model base --train-file data/quickstart.jsonl --output-dir out2 --resume",
@@ -53,6 +53,7 @@ final class Commands {
         root.usageMessage()
                 .description("Supervised fine-tuning of LLaMA-family models.", "")
                 .synopsisSubcommandLabel("COMMAND")
+                .commandListHeading("")
                 .footer(footer());
         root.usageMessage()
                 .sectionMap()
@@ -213,11 +214,17 @@ final class Commands {
         StringBuilder text = new StringBuilder();
         Map<String, List<String>> tasks = new LinkedHashMap<>(TASKS);
         List<String> named = TASKS.values().stream().flatMap(List::stream).toList();
-        tasks.put("More", left.keySet().stream().filter(name -> !named.contains(name)).toList());
+        tasks.put(
+                "More",
+                left.keySet().stream().filter(name -> !named.contains(name)).toList());
         tasks.forEach((task, names) -> {
             text.append("\n").append(task).append(":\n");
-            names.stream().filter(left::containsKey).forEach(name -> text.append(
-                    "  %-12s %s%n".formatted(name, left.get(name).commandSpec().usageMessage().description()[0])));
+            names.stream()
+                    .filter(left::containsKey)
+                    .forEach(name -> text.append("  %-12s %s%n"
+                            .formatted(
+                                    name,
+                                    left.get(name).commandSpec().usageMessage().description()[0])));
         });
         return text.toString();
     }

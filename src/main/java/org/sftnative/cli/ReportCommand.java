@@ -19,7 +19,8 @@ final class ReportCommand {
     private ReportCommand() {}
 
     static void run(PageSettings settings, PrintStream out) {
-        List<RunHistory> runs = settings.runs().stream().map(ReportCommand::read).toList();
+        List<RunHistory> runs =
+                settings.runs().stream().map(ReportCommand::read).toList();
         Path page = settings.html()
                 .orElseGet(() -> runs.size() == 1
                         ? settings.runs().getFirst().resolve("report.html")
@@ -44,7 +45,8 @@ final class ReportCommand {
             throw new InputException(output + " is no directory\n  give the --output-dir of a run");
         }
         return RunHistory.read(output)
-                .orElseThrow(() -> new InputException(output + " has no metrics.jsonl or events.jsonl with anything in it"
-                        + "\n  give the --output-dir of a run that has begun"));
+                .orElseThrow(
+                        () -> new InputException(output + " has no metrics.jsonl or events.jsonl with anything in it"
+                                + "\n  give the --output-dir of a run that has begun"));
     }
 }

@@ -18,15 +18,15 @@ public record MonitorSettings(
         @Setting(doc = "post alerts, and the end of the run, as JSON to this http or https address")
         Optional<String> alertUrl,
 
-        @Setting(
-                doc = "end the run after this many evaluations in a row that did not improve; 0: never",
-                value = "0")
+        @Setting(doc = "end the run after this many evaluations in a row that did not improve; 0: never", value = "0")
         int earlyStoppingPatience,
 
         @Setting(doc = "how much metric_for_best_model must change to have improved", value = "0.0")
         double earlyStoppingThreshold,
 
-        @Setting(doc = "evaluation rows that the model answers at each evaluation, for the report; 0: none", value = "3")
+        @Setting(
+                doc = "evaluation rows that the model answers at each evaluation, for the report; 0: none",
+                value = "3")
         int reportSamples,
 
         @Setting(doc = "print warnings and alerts only", value = "false")

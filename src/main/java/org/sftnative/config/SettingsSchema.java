@@ -155,7 +155,8 @@ public final class SettingsSchema<R extends Record> {
             SettingsField field = find(snake(component.getName())).orElseThrow();
             List<String> byDefault = field.defaultText().map(List::of).orElse(List.of());
             boolean same = !field.required()
-                    && field.parse(new SettingValue(field.name(), byDefault, "default")).equals(value);
+                    && field.parse(new SettingValue(field.name(), byDefault, "default"))
+                            .equals(value);
             if (!field.required() && !same) {
                 changed.put(field.name(), value instanceof Optional<?> o ? "" + o.orElse(null) : value.toString());
             }

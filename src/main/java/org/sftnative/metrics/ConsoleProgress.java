@@ -54,7 +54,8 @@ public final class ConsoleProgress implements RunListener {
                         + " label tokens  " + Units.duration(e.seconds()));
             case RunEvent.Saved saved ->
                 line("saved " + saved.directory() + " (" + Units.duration(saved.seconds()) + ")");
-            case RunEvent.Alerted alert -> line(screen.red("alert") + " at step " + alert.step() + ": " + alert.message());
+            case RunEvent.Alerted alert ->
+                line(screen.red("alert") + " at step " + alert.step() + ": " + alert.message());
             case RunEvent.Sampled sample -> sample(sample);
             case RunEvent.Warned warned -> line(screen.yellow("warning") + ": " + warned.message());
             case RunEvent.Stopped stopped ->
@@ -76,7 +77,7 @@ public final class ConsoleProgress implements RunListener {
 
     /// What a model says must not move the cursor.
     private static String oneLine(String text) {
-        String flat = text.strip().replaceAll("[\\s\\p{Cc}\\p{Cf}]+", " ");
+        String flat = text.replaceAll("[\\s\\p{Cc}\\p{Cf}]+", " ").strip();
         return flat.codePointCount(0, flat.length()) > SAMPLE
                 ? flat.substring(0, flat.offsetByCodePoints(0, SAMPLE)) + ".."
                 : flat;
@@ -109,7 +110,7 @@ public final class ConsoleProgress implements RunListener {
     /// A text that goes on below itself where a terminal is too narrow.
     private String wrapped(String text, int indent) {
         int room = screen.columns().getAsInt() - indent;
-        if (room < 20) {
+        if (room <= 0) {
             return text;
         }
         StringBuilder all = new StringBuilder();

@@ -19,6 +19,7 @@ public final class Monitor implements RunListener {
     private final Deque<Double> evals = new ArrayDeque<>();
     private final Deque<Double> lossAtEval = new ArrayDeque<>();
     private double lastLoss = Double.NaN;
+    private boolean rising;
 
     /// @param told hears the alerts
     public Monitor(RunListener told) {
@@ -38,10 +39,16 @@ public final class Monitor implements RunListener {
         if (!step.logged()) {
             return;
         }
-        double median = rates.stream().sorted().skip(rates.size() / 2).findFirst().orElse(Double.NaN);
+        double median =
+                rates.stream().sorted().skip(rates.size() / 2).findFirst().orElse(Double.NaN);
         if (rates.size() >= FEWEST && step.tokensPerSecond() < THROUGHPUT_SHARE * median) {
-            alert(step.step(), "throughput_drop", "%,.0f tokens/s, half of the last %d logged steps had %,.0f or more",
-                    step.tokensPerSecond(), rates.size(), median);
+            alert(
+                    step.step(),
+                    "throughput_drop",
+                    "%,.0f tokens/s, half of the last %d logged steps had %,.0f or more",
+                    step.tokensPerSecond(),
+                    rates.size(),
+                    median);
         }
         if (Double.isFinite(step.loss())) {
             lastLoss = step.loss();
@@ -57,10 +64,17 @@ public final class Monitor implements RunListener {
             lossAtEval.removeFirst();
         }
         Double[] e = evals.toArray(Double[]::new);
-        if (e.length == 3 && e[0] < e[1] && e[1] < e[2] && lossAtEval.getLast() < lossAtEval.getFirst()) {
-            alert(evaluated.step(), "eval_rise", "evaluation loss rose twice in a row, %.4f to %.4f, while training loss"
-                    + " fell: the model begins to learn its rows by heart", e[0], e[2]);
+        boolean rises = e.length == 3 && e[0] < e[1] && e[1] < e[2] && lossAtEval.getLast() < lossAtEval.getFirst();
+        if (rises && !rising) { // once for as long as it lasts
+            alert(
+                    evaluated.step(),
+                    "eval_rise",
+                    "evaluation loss rose twice in a row, %.4f to %.4f, while training loss"
+                            + " fell: the model begins to learn its rows by heart",
+                    e[0],
+                    e[2]);
         }
+        rising = rises;
     }
 
     private static void keep(Deque<Double> window, double value) {

@@ -57,8 +57,14 @@ public final class PngCharts {
             for (int i = 0; i < runs.size(); i++) {
                 RunHistory run = runs.get(i);
                 add(drawn, run.name(), run.steps(), chart.key, chart.scale, COLOURS.get(i % COLOURS.size()), false);
-                add(drawn, run.name() + ", evaluation", run.evals(), chart.evalKey, chart.scale,
-                        COLOURS.get((runs.size() == 1 ? 1 : i) % COLOURS.size()), true);
+                add(
+                        drawn,
+                        run.name() + ", evaluation",
+                        run.evals(),
+                        chart.evalKey,
+                        chart.scale,
+                        COLOURS.get((runs.size() == 1 ? 1 : i) % COLOURS.size()),
+                        true);
             }
             if (!drawn.getSeriesMap().isEmpty()) {
                 Path file = folder.resolve(chart.file + ".png");

@@ -78,8 +78,10 @@ final class Reading {
         double last = loss(evals.getLast());
         int since = evals.size() - 1 - best;
         if (since == 0) {
-            text.add(Units.format("Evaluation loss is at its lowest, %.3f: the model still learns what carries over to"
-                    + " rows that it has not seen. Another epoch may help.", lowest));
+            text.add(Units.format(
+                    "Evaluation loss is at its lowest, %.3f: the model still learns what carries over to"
+                            + " rows that it has not seen. Another epoch may help.",
+                    lowest));
         } else if (last > lowest * (1 + FLAT)) {
             text.add(Units.format(
                     "Evaluation loss was lowest at step %d (%.3f) and has risen to %.3f over %d %s since: the model"
@@ -88,8 +90,10 @@ final class Reading {
                             + " lower the learning rate, use LoRA, or add rows.",
                     step, lowest, last, since, since == 1 ? "evaluation" : "evaluations", step));
         } else {
-            text.add(Units.format("Evaluation loss has been level since step %d (%.3f): more epochs will not make the"
-                    + " model better on new rows.", step, lowest));
+            text.add(Units.format(
+                    "Evaluation loss has been level since step %d (%.3f): more epochs will not make the"
+                            + " model better on new rows.",
+                    step, lowest));
         }
     }
 

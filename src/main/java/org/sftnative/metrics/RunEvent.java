@@ -12,8 +12,7 @@ public sealed interface RunEvent {
     /// @param summary what was decided, each with its reason, in order: `precision` -> `fp32 (device cpu)`
     /// @param flopsPerToken floating-point operations that training one token of these rows takes; 0 if unknown
     /// @param peakFlops operations a second of the device's data sheet; 0 if unknown
-    record Started(
-            long firstStep, long totalSteps, Map<String, String> summary, double flopsPerToken, double peakFlops)
+    record Started(long firstStep, long totalSteps, Map<String, String> summary, double flopsPerToken, double peakFlops)
             implements RunEvent {
         /// On a device whose rate is unknown.
         public Started(long firstStep, long totalSteps, Map<String, String> summary) {

@@ -9,8 +9,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.time.Clock;
-import java.util.Map;
 import java.util.LinkedHashMap;
+import java.util.Map;
 import java.util.function.Consumer;
 import java.util.zip.CRC32C;
 
@@ -59,8 +59,7 @@ public final class TensorBoardFile implements RunListener {
                     logged(step);
                 }
             }
-            case RunEvent.Evaluated e ->
-                scalars(e.step(), Map.of("eval/loss", e.loss(), "eval/runtime", e.seconds()));
+            case RunEvent.Evaluated e -> scalars(e.step(), Map.of("eval/loss", e.loss(), "eval/runtime", e.seconds()));
             case RunEvent.Finished f -> scalars(f.step(), Map.of("train/train_loss", f.trainLoss()));
             default -> {}
         }
@@ -106,8 +105,8 @@ public final class TensorBoardFile implements RunListener {
             return;
         }
         Message summary = new Message();
-        values.forEach((tag, value) ->
-                summary.message(1, new Message().string(1, tag).fixed32(2, value.floatValue())));
+        values.forEach(
+                (tag, value) -> summary.message(1, new Message().string(1, tag).fixed32(2, value.floatValue())));
         try {
             write(event(step).message(5, summary), StandardOpenOption.APPEND);
         } catch (IOException e) {
@@ -118,7 +117,8 @@ public final class TensorBoardFile implements RunListener {
     private void lost(IOException e) {
         if (!broken) {
             broken = true;
-            complain.accept("TensorBoard's scalars are being lost: " + file + " cannot be written (" + e.getMessage() + ")");
+            complain.accept(
+                    "TensorBoard's scalars are being lost: " + file + " cannot be written (" + e.getMessage() + ")");
         }
     }
 
@@ -155,13 +155,19 @@ public final class TensorBoardFile implements RunListener {
 
         Message fixed64(int field, double value) {
             raw((long) field << 3 | 1);
-            out.writeBytes(ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN).putDouble(value).array());
+            out.writeBytes(ByteBuffer.allocate(8)
+                    .order(ByteOrder.LITTLE_ENDIAN)
+                    .putDouble(value)
+                    .array());
             return this;
         }
 
         Message fixed32(int field, float value) {
             raw((long) field << 3 | 5);
-            out.writeBytes(ByteBuffer.allocate(4).order(ByteOrder.LITTLE_ENDIAN).putFloat(value).array());
+            out.writeBytes(ByteBuffer.allocate(4)
+                    .order(ByteOrder.LITTLE_ENDIAN)
+                    .putFloat(value)
+                    .array());
             return this;
         }
 

@@ -69,7 +69,8 @@ public final class Webhook implements RunListener {
     }
 
     private void send() {
-        try (HttpClient client = HttpClient.newBuilder().connectTimeout(PATIENCE).build()) {
+        try (HttpClient client =
+                HttpClient.newBuilder().connectTimeout(PATIENCE).build()) {
             for (ObjectNode body = queue.take(); body != END; body = queue.take()) {
                 if (!sent(client, body)) {
                     dropped++;

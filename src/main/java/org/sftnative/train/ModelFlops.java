@@ -35,7 +35,9 @@ final class ModelFlops {
     /// Operations a second of a card's data sheet, bf16; 0 if unknown, as of CPUs.
     static double peak(Device device) {
         return Devices.isCuda(device)
-                ? DataSheet.of(Card.of(device).name()).map(sheet -> sheet.teraflops() * 1e12).orElse(0.0)
+                ? DataSheet.of(Card.of(device).name())
+                        .map(sheet -> sheet.teraflops() * 1e12)
+                        .orElse(0.0)
                 : 0;
     }
 }

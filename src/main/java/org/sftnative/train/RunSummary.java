@@ -98,7 +98,8 @@ final class RunSummary {
     static String memory(ComputePlan compute, CausalLm model, AdamWOptimizer optimizer) {
         Parameters weights = model.parameters();
         long bytes = weights.flatWeights().nbytes();
-        long state = optimizer.state().values().stream().mapToLong(Tensor::nbytes).sum();
+        long state =
+                optimizer.state().values().stream().mapToLong(Tensor::nbytes).sum();
         long gradients = weights.flatGradients().nbytes();
         return "trained weights " + Units.bytes(bytes) + ", gradients " + Units.bytes(gradients) + ", optimizer "
                 + Units.bytes(state) + activations(compute);

@@ -116,7 +116,8 @@ final class Samples {
         boolean ended = false;
         for (int n = question.prompt.length; n < most && !ended && System.nanoTime() < until; n++) {
             int token = next(model, ids, n);
-            ended = stops.contains(token) || question.end.filter(end -> end == token).isPresent();
+            ended = stops.contains(token)
+                    || question.end.filter(end -> end == token).isPresent();
             answer.add(token);
             ids[n] = token;
         }

@@ -91,7 +91,9 @@ public final class Training {
             long total = TrainLoop.totalSteps(training, plan);
             BestMetric metric = BestMetric.of(training);
             EarlyStopping stopping = new EarlyStopping(
-                    metric, settings.monitor().earlyStoppingPatience(), settings.monitor().earlyStoppingThreshold());
+                    metric,
+                    settings.monitor().earlyStoppingPatience(),
+                    settings.monitor().earlyStoppingThreshold());
             if (stopping.patience() > 0 && data.eval().isEmpty()) {
                 throw new InputException("early_stopping_patience needs evaluation rows"
                         + "\n  give --eval-file, or keep some with --eval-fraction 0.1");

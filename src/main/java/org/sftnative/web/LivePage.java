@@ -64,8 +64,10 @@ public final class LivePage implements AutoCloseable {
         } catch (UnknownHostException e) {
             throw new InputException("dashboard_host '" + host + "' is no address", e);
         } catch (IOException e) {
-            throw new InputException("the page cannot be served on " + host + ":" + port + ": " + e.getMessage()
-                    + "\n  port 0 is a free one", e);
+            throw new InputException(
+                    "the page cannot be served on " + host + ":" + port + ": " + e.getMessage()
+                            + "\n  port 0 is a free one",
+                    e);
         }
         server.setExecutor(threads);
         server.createContext("/", this::answer);
@@ -91,25 +93,27 @@ public final class LivePage implements AutoCloseable {
                 case "GET /" -> send(exchange, 200, "text/html", ReportPage.live(token));
                 case "GET /events" -> events(exchange);
                 case "POST /save", "POST /stop" -> ask(exchange, path.substring(1));
-                default -> send(exchange, path.matches("/|/events|/save|/stop") ? 405 : 404, "text/plain", "not here\n");
+                default ->
+                    send(exchange, path.matches("/|/events|/save|/stop") ? 405 : 404, "text/plain", "not here\n");
             }
         }
     }
 
     /// A name that another site gave this address (DNS rebinding) is not ours.
     private boolean knownHost(HttpExchange exchange) {
-        String name = Optional.ofNullable(exchange.getRequestHeaders().getFirst("Host")).orElse("");
+        String name = Optional.ofNullable(exchange.getRequestHeaders().getFirst("Host"))
+                .orElse("");
         int port = server.getAddress().getPort();
         return !loopback
-                || List.of("127.0.0.1:" + port, "localhost:" + port, "[::1]:" + port, host + ":" + port).contains(name);
+                || List.of("127.0.0.1:" + port, "localhost:" + port, "[::1]:" + port, host + ":" + port)
+                        .contains(name);
     }
 
     private boolean authorised(HttpExchange exchange) {
         String header = exchange.getRequestHeaders().getFirst("X-Token");
         String query = Optional.ofNullable(exchange.getRequestURI().getQuery()).orElse("");
         String given = header != null ? header : query.startsWith("token=") ? query.substring(6) : "";
-        return MessageDigest.isEqual(
-                given.getBytes(StandardCharsets.UTF_8), token.getBytes(StandardCharsets.UTF_8));
+        return MessageDigest.isEqual(given.getBytes(StandardCharsets.UTF_8), token.getBytes(StandardCharsets.UTF_8));
     }
 
     private void ask(HttpExchange exchange, String what) throws IOException {
@@ -196,7 +200,9 @@ public final class LivePage implements AutoCloseable {
         for (String name : List.of("metrics.jsonl", "events.jsonl")) {
             Path file = output.resolve(name);
             if (Files.exists(file)) {
-                stamp.append(Files.size(file)).append(' ').append(Files.getLastModifiedTime(file).toMillis());
+                stamp.append(Files.size(file))
+                        .append(' ')
+                        .append(Files.getLastModifiedTime(file).toMillis());
             }
             stamp.append('/');
         }

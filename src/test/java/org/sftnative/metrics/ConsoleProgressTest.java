@@ -79,7 +79,8 @@ class ConsoleProgressTest {
         for (int columns : new int[] {20, 40, 60, 80, 100, 120}) {
             bytes.reset();
             ConsoleProgress progress = progress(new Screen(true, false, () -> columns));
-            progress.on(new RunEvent.Started(0, 366, Map.of("model", "words ".repeat(40).strip())));
+            progress.on(new RunEvent.Started(
+                    0, 366, Map.of("model", "words ".repeat(40).strip())));
             for (int step = 1; step <= 20; step++) {
                 nanos.addAndGet(1_000_000_000);
                 progress.on(step(step, 366, step % 10 == 0));

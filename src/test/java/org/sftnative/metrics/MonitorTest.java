@@ -1,7 +1,6 @@
 package org.sftnative.metrics;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
 import java.util.List;
@@ -26,7 +25,9 @@ class MonitorTest {
             step(1, 1, 1000);
         }
         step(1, 1, 490);
-        assertEquals(List.of("throughput_drop"), alerts.stream().map(RunEvent.Alerted::kind).toList());
+        assertEquals(
+                List.of("throughput_drop"),
+                alerts.stream().map(RunEvent.Alerted::kind).toList());
     }
 
     @Test
@@ -36,7 +37,9 @@ class MonitorTest {
             step(2 - 0.3 * i, 1, 1000);
             monitor.on(new RunEvent.Evaluated(step, 0, evals[i], 10, 1));
         }
-        assertEquals(List.of("eval_rise"), alerts.stream().map(RunEvent.Alerted::kind).toList());
+        assertEquals(
+                List.of("eval_rise"),
+                alerts.stream().map(RunEvent.Alerted::kind).toList());
     }
 
     private void step(double loss, double norm, long rate) {

@@ -39,8 +39,9 @@ class TensorBoardFileTest {
     }
 
     static void write(Path folder, long from) {
-        TensorBoardFile file = new TensorBoardFile(
-                folder, Clock.systemUTC(), problem -> { throw new AssertionError(problem); });
+        TensorBoardFile file = new TensorBoardFile(folder, Clock.systemUTC(), problem -> {
+            throw new AssertionError(problem);
+        });
         file.on(new RunEvent.Started(from, 3, Map.of(), 6e6, 1e12));
         for (long step = from + 1; step <= 3; step++) {
             file.on(new RunEvent.StepDone(step, 3, 0.5, 1.0 / step, 2, 1e-4, 1000, 500, 1, 1 << 20, true));
@@ -65,7 +66,9 @@ class TensorBoardFileTest {
                 print(sorted(a.Tags()["scalars"]))
                 print([(e.step, round(e.value, 4)) for e in a.Scalars("train/loss")])
                 print([(e.step, round(e.value, 6)) for e in a.Scalars("train/mfu")])
-                """, folder.toString()).redirectErrorStream(true).start();
+                """, folder.toString())
+                .redirectErrorStream(true)
+                .start();
         String said = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
         assertEquals(0, process.waitFor(), said);
         String[] lines = said.strip().split("\n");
@@ -87,7 +90,10 @@ class TensorBoardFileTest {
                 byte[] length = new byte[8];
                 in.get(length);
                 assertEquals(masked(length), in.getInt());
-                byte[] data = new byte[(int) ByteBuffer.wrap(length).order(ByteOrder.LITTLE_ENDIAN).getLong()];
+                byte[] data = new byte
+                        [(int) ByteBuffer.wrap(length)
+                                .order(ByteOrder.LITTLE_ENDIAN)
+                                .getLong()];
                 in.get(data);
                 assertEquals(masked(data), in.getInt());
                 records.add(data);

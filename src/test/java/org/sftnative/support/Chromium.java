@@ -4,7 +4,6 @@ import java.io.IOException;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.WebSocket;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -186,9 +185,11 @@ public final class Chromium implements AutoCloseable {
 
     private void heard(JsonNode message) {
         if (message.has("id")) {
-            CompletableFuture<JsonNode> answer = answers.remove(message.path("id").asInt());
+            CompletableFuture<JsonNode> answer =
+                    answers.remove(message.path("id").asInt());
             if (answer != null && message.has("error")) {
-                answer.completeExceptionally(new IllegalStateException(message.path("error").toString()));
+                answer.completeExceptionally(
+                        new IllegalStateException(message.path("error").toString()));
             } else if (answer != null) {
                 answer.complete(message.path("result"));
             }
@@ -196,8 +197,10 @@ public final class Chromium implements AutoCloseable {
         }
         JsonNode params = message.path("params");
         switch (message.path("method").asString("")) {
-            case "Network.requestWillBeSent" -> requests.add(params.path("request").path("url").asString(""));
-            case "Runtime.exceptionThrown" -> complaints.add(params.path("exceptionDetails").toString());
+            case "Network.requestWillBeSent" ->
+                requests.add(params.path("request").path("url").asString(""));
+            case "Runtime.exceptionThrown" ->
+                complaints.add(params.path("exceptionDetails").toString());
             case "Runtime.consoleAPICalled" -> {
                 if (params.path("type").asString("").matches("error|warning")) {
                     complaints.add(params.path("args").toString());
@@ -233,7 +236,8 @@ public final class Chromium implements AutoCloseable {
         }
         http.close();
         try (Stream<Path> files = Files.walk(profile)) {
-            files.sorted(java.util.Comparator.reverseOrder()).forEach(f -> f.toFile().delete());
+            files.sorted(java.util.Comparator.reverseOrder())
+                    .forEach(f -> f.toFile().delete());
         }
     }
 }

@@ -65,17 +65,17 @@ class LivePageTest {
         try (Chromium browser = found.get()) {
             browser.open(page.address().toString(), 1200, 1400);
             browser.await("document.querySelectorAll('#charts canvas').length === 5");
-            browser.await("document.querySelector('.tile b').textContent === '5 of 40'");
+            browser.await("document.querySelector('.tile b')?.textContent === '5 of 40'");
             assertEquals("5", browser.evaluate("plots.loss.getOption().series[0].data.length"));
             step(6);
-            browser.await("document.querySelector('.tile b').textContent === '6 of 40'");
+            browser.await("document.querySelector('.tile b')?.textContent === '6 of 40'");
             assertEquals("6", browser.evaluate("plots.loss.getOption().series[0].data.length"));
             assertFalse(Files.exists(output.resolve("save")));
             browser.evaluate("document.getElementById('save').click()");
             browser.await("document.getElementById('answer').textContent.startsWith('it is saved')");
             assertTrue(Files.exists(output.resolve("save")));
             browser.reload();
-            browser.await("document.querySelector('.tile b').textContent === '6 of 40'");
+            browser.await("document.querySelector('.tile b')?.textContent === '6 of 40'");
             browser.open(page.address().toString(), 400, 900); // a second tab, narrow
             browser.await("document.querySelectorAll('#charts canvas').length === 5");
             assertEquals("true", browser.evaluate("document.documentElement.scrollWidth <= 400"));
@@ -155,7 +155,8 @@ class LivePageTest {
     }
 
     private String token() throws Exception {
-        Matcher found = Pattern.compile("TOKEN = \"([^\"]+)\"").matcher(get("", Map.of()).body());
+        Matcher found = Pattern.compile("TOKEN = \"([^\"]+)\"")
+                .matcher(get("", Map.of()).body());
         assertTrue(found.find());
         return found.group(1);
     }
@@ -167,8 +168,8 @@ class LivePageTest {
     }
 
     private HttpResponse<String> post(String path, String token, String origin) throws Exception {
-        HttpRequest.Builder request = HttpRequest.newBuilder(URI.create(page.address() + path))
-                .POST(HttpRequest.BodyPublishers.noBody());
+        HttpRequest.Builder request =
+                HttpRequest.newBuilder(URI.create(page.address() + path)).POST(HttpRequest.BodyPublishers.noBody());
         if (!token.isEmpty()) {
             request.header("X-Token", token);
         }
