@@ -24,6 +24,8 @@ public final class ConsoleProgress implements RunListener {
     private final PrintStream out;
     private final Screen screen;
     private final LongSupplier nanoTime;
+    private final Fitting logged = new Fitting();
+    private final Fitting progress = new Fitting();
     private final SmoothedLoss smoothed = new SmoothedLoss();
     private long firstStep;
     private long startNanos;
@@ -36,6 +38,32 @@ public final class ConsoleProgress implements RunListener {
     ///
     /// @param rank the highest are left out first where the line is too long
     private record Part(int rank, String text) {}
+
+    /// Lines of one kind: what one had no room for, later ones leave out too, unless the terminal becomes wider.
+    private static final class Fitting {
+        private int columns = -1;
+        private int ranks;
+
+        /// @param room columns; 0: without limit
+        String line(List<Part> parts, int room) {
+            if (room != columns) {
+                columns = room;
+                ranks = parts.size();
+            }
+            String line = joined(parts);
+            while (room > 0 && line.length() > room && ranks > 1) {
+                ranks--;
+                line = joined(parts);
+            }
+            return line;
+        }
+
+        private String joined(List<Part> parts) {
+            return String.join(
+                    "  ",
+                    parts.stream().filter(p -> p.rank < ranks).map(Part::text).toList());
+        }
+    }
 
     /// @param nanoTime a clock: `System::nanoTime`
     public ConsoleProgress(PrintStream out, Screen screen, LongSupplier nanoTime) {
@@ -135,14 +163,14 @@ public final class ConsoleProgress implements RunListener {
         smoothed.add(step);
         int columns = screen.columns().getAsInt();
         if (step.logged()) {
-            line(fitted(parts(step, Units.format("loss %.4f", step.loss()), now), columns));
+            line(logged.line(parts(step, Units.format("loss %.4f", step.loss()), now), columns));
         }
         if (screen.terminal() && step.step() < step.totalSteps() && now - drawnNanos >= REDRAW_NANOS) {
             String bar = columns > 0 && columns < ROOM_FOR_BAR ? "" : bar(step);
             String loss = Units.format("smoothed loss %.4f", smoothed.value());
             // the last column stays free: a terminal may wrap after it
             int room = columns == 0 ? 0 : Math.max(1, columns - 1 - bar.length());
-            out.print(ERASE_LINE + NO_WRAP + bar + fitted(parts(step, loss, now), room) + WRAP);
+            out.print(ERASE_LINE + NO_WRAP + bar + progress.line(parts(step, loss, now), room) + WRAP);
             out.flush();
             drawn = true;
             drawnNanos = now;
@@ -165,22 +193,6 @@ public final class ConsoleProgress implements RunListener {
                 new Part(3, Units.tokensPerSecond(step.tokensPerSecond())),
                 new Part(7, "peak " + Units.bytes(peakBytes)),
                 new Part(2, Units.duration(perStep * (step.totalSteps() - step.step())) + " left"));
-    }
-
-    /// The most important parts that fit.
-    ///
-    /// @param columns 0: without limit
-    private static String fitted(List<Part> parts, int columns) {
-        for (int most = parts.size(); most > 0; most--) {
-            int ranks = most;
-            String line = String.join(
-                    "  ",
-                    parts.stream().filter(p -> p.rank < ranks).map(Part::text).toList());
-            if (columns == 0 || line.length() <= columns || most == 1) {
-                return line;
-            }
-        }
-        return "";
     }
 
     private void finish(RunEvent.Finished done) {

@@ -81,6 +81,16 @@ public final class EventsFile implements RunListener {
         return line;
     }
 
+    /// A checkpoint is told when it is written, some steps after the one that it is of.
+    private long stepOf(RunEvent event) {
+        return switch (event) {
+            case RunEvent.Saved saved -> saved.step();
+            case RunEvent.Alerted alert -> alert.step();
+            case RunEvent.Sampled sample -> sample.step();
+            default -> step;
+        };
+    }
+
     private void start() {
         try {
             Files.createDirectories(file.toAbsolutePath().getParent());
@@ -120,7 +130,7 @@ public final class EventsFile implements RunListener {
     private void append(RunEvent event) {
         ObjectNode line = JSON.createObjectNode()
                 .put("at", clock.instant().toString())
-                .put("step", step)
+                .put("step", stepOf(event))
                 .setAll(described(event));
         try {
             Files.writeString(file, line + "\n", StandardOpenOption.CREATE, StandardOpenOption.APPEND);

@@ -6,19 +6,22 @@ import java.util.Deque;
 /// Says when throughput or evaluation look wrong; spikes of loss and gradient are found and told by the run itself,
 /// before it updates (`on_spike`).
 ///
-/// - `throughput_drop`: tokens per second below half the median of the last 10 logged steps;
+/// - `throughput_drop`: two logged steps in a row with tokens per second below half the median of the last 10;
 /// - `eval_rise`: the evaluation loss rose twice in a row while the training loss fell: over-fitting.
 public final class Monitor implements RunListener {
     private static final double THROUGHPUT_SHARE = 0.5;
     private static final int WINDOW = 10;
     /// Logged steps before which a rate proves nothing.
-    private static final int FEWEST = 3;
+    private static final int FEWEST = 5;
+    /// Slow logged steps in a row that are told: one is another program's start.
+    private static final int SLOW = 2;
 
     private final RunListener told;
     private final Deque<Double> rates = new ArrayDeque<>();
     private final Deque<Double> evals = new ArrayDeque<>();
     private final Deque<Double> lossAtEval = new ArrayDeque<>();
     private double lastLoss = Double.NaN;
+    private int slowInARow;
     private boolean rising;
 
     /// @param told hears the alerts
@@ -41,7 +44,9 @@ public final class Monitor implements RunListener {
         }
         double median =
                 rates.stream().sorted().skip(rates.size() / 2).findFirst().orElse(Double.NaN);
-        if (rates.size() >= FEWEST && step.tokensPerSecond() < THROUGHPUT_SHARE * median) {
+        boolean slow = rates.size() >= FEWEST && step.tokensPerSecond() < THROUGHPUT_SHARE * median;
+        slowInARow = slow ? slowInARow + 1 : 0;
+        if (slowInARow == SLOW) {
             alert(
                     step.step(),
                     "throughput_drop",

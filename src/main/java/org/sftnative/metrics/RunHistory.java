@@ -20,7 +20,9 @@ import tools.jackson.databind.node.ObjectNode;
 /// @param steps logged steps, in order, with the keys of [MetricsFile]
 /// @param evals evaluations, in order
 /// @param events what [EventsFile] wrote
-public record RunHistory(String name, List<JsonNode> steps, List<JsonNode> evals, List<JsonNode> events) {
+/// @param changed when a line was last written, in milliseconds since 1970
+public record RunHistory(
+        String name, List<JsonNode> steps, List<JsonNode> evals, List<JsonNode> events, long changed) {
     /// Points of a chart beyond which every second, third .. is left out.
     private static final int MOST_POINTS = 4000;
 
@@ -45,7 +47,13 @@ public record RunHistory(String name, List<JsonNode> steps, List<JsonNode> evals
             return Optional.empty();
         }
         String name = output.toAbsolutePath().normalize().getFileName().toString();
-        return Optional.of(new RunHistory(name, steps, evals, events));
+        return Optional.of(new RunHistory(name, steps, evals, events, changed(output)));
+    }
+
+    private static long changed(Path output) {
+        return Math.max(
+                output.resolve("metrics.jsonl").toFile().lastModified(),
+                output.resolve("events.jsonl").toFile().lastModified());
     }
 
     /// A run that went back to a checkpoint does steps again: they stand once.
@@ -119,7 +127,8 @@ public record RunHistory(String name, List<JsonNode> steps, List<JsonNode> evals
                 .put("name", name)
                 .put("state", state())
                 .put("last_step", lastStep())
-                .put("total_steps", totalSteps());
+                .put("total_steps", totalSteps())
+                .put("changed", changed);
         lines(run.putArray("steps"), steps);
         lines(run.putArray("evals"), evals);
         lines(run.putArray("events"), events);

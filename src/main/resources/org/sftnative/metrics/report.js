@@ -1,7 +1,9 @@
 'use strict';
 // Draws runs: RUNS is an array of what RunHistory.json gives; TOKEN is null in a report, else the live page's.
 // Colours are Okabe and Ito's, which colour-blind readers tell apart.
-const COLOURS = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#999999'];
+const ON_WHITE = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#999999'];
+const ON_BLACK = ['#56b4e9', '#e69f00', '#009e73', '#cc79a7', '#d55e00', '#f0e442', '#999999'];
+const DARK = matchMedia('(prefers-color-scheme: dark)');
 const $ = id => document.getElementById(id);
 const css = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const plots = {};
@@ -19,13 +21,14 @@ function element(tag, text, className) {
   return e;
 }
 
-// A running mean with weight 0.9, corrected at the start as Adam corrects its moments.
+// A running mean, corrected at the start as Adam corrects its moments; few points are smoothed less.
 function smoothed(points) {
+  const kept = Math.max(0, Math.min(0.9, 1 - 4 / points.length));
   let mean = 0, weight = 0;
   return points.map(([x, y]) => {
     if (y == null) return [x, null];
-    mean = 0.9 * mean + 0.1 * y;
-    weight = 0.9 * weight + 0.1;
+    mean = kept * mean + (1 - kept) * y;
+    weight = kept * weight + (1 - kept);
     return [x, mean / weight];
   });
 }
@@ -54,7 +57,7 @@ function notes(run) {
 }
 
 function draw(runs) {
-  const many = runs.length > 1;
+  const many = runs.length > 1, COLOURS = DARK.matches ? ON_BLACK : ON_WHITE;
   for (const chart of CHARTS) {
     let plot = plots[chart.id];
     if (!plot) {
@@ -80,8 +83,8 @@ function draw(runs) {
       const colour = COLOURS[(many ? r : s.faint ? 0 : s.marks ? 1 : 0) % COLOURS.length];
       return {name: s.name, type: 'line', data: log ? s.data.map(([x, y]) => [x, y > 0 ? y : null]) : s.data,
         showSymbol: !!s.marks || s.data.length < 3, symbolSize: 6, sampling: 'lttb', animation: false,
-        lineStyle: {color: colour, width: s.faint ? 1 : 2, opacity: s.faint ? 0.35 : 1, type: many && s.marks ? 'dashed' : 'solid'},
-        itemStyle: {color: colour, opacity: s.faint ? 0.35 : 1},
+        lineStyle: {color: colour, width: s.faint ? 1 : 2, opacity: s.faint ? 0.45 : 1, type: many && s.marks ? 'dashed' : 'solid'},
+        itemStyle: {color: colour, opacity: s.faint ? 0.45 : 1},
         markLine: many || i > 0 ? undefined : {silent: true, symbol: 'none', label: {show: false}, data: notes(run)}};
     })).filter(s => s.data.length);
     const axis = {nameTextStyle: {color: css('--soft')}, axisLabel: {color: css('--soft'), hideOverlap: true},
@@ -93,7 +96,7 @@ function draw(runs) {
         pageTextStyle: {color: css('--soft')}},
       tooltip: {trigger: 'axis', confine: true, valueFormatter: v => number(v)},
       xAxis: {...axis, type: 'value', name: 'optimizer step', nameLocation: 'middle', nameGap: 24, minInterval: 1,
-        min: 'dataMin', max: 'dataMax'},
+        min: 0, max: 'dataMax'},
       yAxis: {...axis, type: log ? 'log' : 'value', name: chart.unit, nameLocation: 'end', scale: !chart.zero,
         nameTextStyle: {color: css('--soft'), align: 'left', padding: [0, 0, 0, -52]},
         axisLabel: {color: css('--soft'), formatter: chart.format || (v => number(v, 3))}},
@@ -108,7 +111,8 @@ function tiles(run) {
   $('tiles').replaceChildren(...[
     ['step', run.last_step + (run.total_steps ? ' of ' + run.total_steps : '')],
     ['epoch', number(s.epoch, 3)], ['training loss', number(s.loss)],
-    ['evaluation loss', number(e.eval_loss) + (isFinite(best) && best < e.eval_loss ? ' (best ' + number(best) + ')' : '')],
+    ['evaluation loss', number(e.eval_loss)],
+    ['lowest evaluation loss', best < e.eval_loss ? number(best) + ' at step ' + run.evals.find(l => l.eval_loss === best).step : '–'],
     ['learning rate', number(s.learning_rate, 3)], ['gradient norm', number(s.grad_norm, 3)],
     ['tokens a second', number(s.tokens_per_second, 4)], ['peak memory', bytes(s.peak_bytes)],
     ['time left', left(run)],
@@ -129,7 +133,7 @@ function left(run) {
   return seconds >= 3600 ? (seconds / 3600).toFixed(1) + ' h' : seconds >= 60 ? Math.round(seconds / 60) + ' min' : Math.round(seconds) + ' s';
 }
 
-function table(section, title, heads, rows, textual) {
+function table(section, title, heads, rows, emphasised) {
   const s = $(section);
   if (!rows.length) { s.replaceChildren(); return; }
   const t = element('table'), head = element('tr');
@@ -137,12 +141,52 @@ function table(section, title, heads, rows, textual) {
   t.append(head);
   rows.forEach(cells => {
     const row = element('tr');
-    cells.forEach(c => row.append(element('td', c, textual ? 'text' : null)));
+    cells.forEach(c => row.append(element('td', c, emphasised && emphasised(cells) ? 'differs' : null)));
     t.append(row);
   });
   const scroll = element('div', null, 'scroll');
   scroll.append(t);
   s.replaceChildren(element('h2', title), scroll);
+}
+
+// The questions one below the other, each with its answers over the steps; the same answer again is not repeated.
+function answers(runs) {
+  const section = $('samples'), questions = new Map();
+  for (const run of runs) {
+    for (const e of run.events.filter(e => e.event === 'sample')) {
+      const key = JSON.stringify([e.prompt, e.expected]);
+      if (!questions.has(key)) questions.set(key, {prompt: e.prompt, expected: e.expected, rows: []});
+      const rows = questions.get(key).rows, last = rows[rows.length - 1];
+      if (last && last.run === run.name && last.answer === e.answer) last.to = e.step;
+      else rows.push({run: run.name, from: e.step, to: e.step, answer: e.answer});
+    }
+  }
+  section.replaceChildren();
+  if (!questions.size) return;
+  section.append(element('h2', 'Answers over time'),
+    element('p', 'What the model says to rows that it is not trained on, after so many steps.', 'soft'));
+  for (const q of questions.values()) {
+    const card = element('div', null, 'question'), t = element('table'), body = element('tbody');
+    card.append(element('p', q.prompt.replace(/\n{2,}/g, '\n').trim(), 'prompt'));
+    const row = (head, text, className) => {
+      const tr = element('tr', null, className);
+      tr.append(element('th', head), element('td', text));
+      body.append(tr);
+    };
+    q.rows.forEach(a => row((runs.length > 1 ? a.run + ', ' : '') + (a.from === a.to ? 'step ' + a.from : 'steps ' + a.from + ' to ' + a.to), a.answer));
+    row('expected', q.expected, 'expected');
+    t.append(body);
+    card.append(t);
+    section.append(card);
+  }
+}
+
+// A run that was killed says nothing: how long it has been silent tells.
+function stateOf(run) {
+  if (run.state !== 'running') return run.state;
+  if (!TOKEN) return 'not finished';
+  const minutes = Math.floor((Date.now() - run.changed) / 60000);
+  return minutes < 2 ? 'running' : 'running, but nothing new for ' + (minutes < 120 ? minutes + ' minutes' : Math.floor(minutes / 60) + ' hours');
 }
 
 let current = [];
@@ -152,7 +196,7 @@ function show(runs) {
   const many = runs.length > 1, run = runs[0];
   document.title = many ? runs.length + ' runs' : run.name + ' – sft-native';
   $('title').textContent = many ? runs.map(r => r.name).join(', ') : run.name;
-  $('state').textContent = many ? runs.length + ' runs side by side' : run.state === 'running' && !TOKEN ? 'not finished' : run.state;
+  $('state').textContent = many ? runs.length + ' runs side by side' : stateOf(run);
   $('progress').hidden = many || !run.total_steps || run.state !== 'running';
   $('progress').value = run.total_steps ? run.last_step / run.total_steps : 0;
   if (many) {
@@ -163,6 +207,8 @@ function show(runs) {
         return [r.name, r.state, r.last_step + ' of ' + r.total_steps, number(s.loss), isFinite(best) ? number(best) : '–',
           number(s.tokens_per_second), bytes(s.peak_bytes)];
       }));
+    $('reading').append(element('h2', 'What the curves say'),
+      ...runs.flatMap(r => r.reading.map(t => element('p', r.name + ': ' + t))));
   } else {
     tiles(run);
     $('reading').replaceChildren(element('h2', 'What the curves say'), ...run.reading.map(t => element('p', t)));
@@ -170,20 +216,21 @@ function show(runs) {
   draw(runs);
   $('lines').hidden = many || !notes(run).length;
   const named = (r, cells) => many ? [r.name, ...cells] : cells;
-  const samples = runs.flatMap(r => r.events.filter(e => e.event === 'sample').map(e => named(r, [String(e.step), e.prompt, e.answer, e.expected])));
-  table('samples', 'Answers over time', [...(many ? ['run'] : []), 'step', 'prompt', 'answer', 'expected'], samples.slice(-40), true);
+  answers(runs);
   const told = runs.flatMap(r => r.events.filter(e => ['alert', 'warning', 'saved', 'stopped', 'failed', 'finished'].includes(e.event))
     .map(e => named(r, [e.at.replace('T', ' ').replace(/\..*|Z$/, ''), String(e.step), e.event, e.message || e.path || ''])));
   table('events', 'What happened', [...(many ? ['run'] : []), 'at (UTC)', 'step', 'event', ''], told.slice(-100).reverse());
   const starts = runs.map(r => Object.assign({}, ...r.events.filter(e => e.event === 'started').map(e => e.summary)));
   const keys = [...new Set(starts.flatMap(s => Object.keys(s)))];
   table('settings', 'Settings and data', ['', ...(many ? runs.map(r => r.name) : ['this run'])],
-    keys.map(k => [k, ...starts.map(s => s[k] || '')]));
+    keys.map(k => [k, ...starts.map(s => s[k] || '')]), many && (c => new Set(c.slice(1)).size > 1));
 }
 
-matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => draw(current));
+DARK.addEventListener('change', () => draw(current));
 
 if (TOKEN) {
+  setInterval(() => { if (current.length && !lost) $('state').textContent = stateOf(current[0]); }, 10000);
+  let lost = false;
   $('live').hidden = false;
   const ask = (what, done) => fetch(what, {method: 'POST', headers: {'X-Token': TOKEN}})
     .then(r => { $('answer').textContent = r.ok ? done : 'not taken: ' + r.status; })
@@ -191,9 +238,9 @@ if (TOKEN) {
   $('save').addEventListener('click', () => ask('save', 'it is saved after this step'));
   $('stop').addEventListener('click', () => { if (confirm('Save and stop after this step?')) ask('stop', 'it stops after this step'); });
   const source = new EventSource('events?token=' + TOKEN);
-  source.addEventListener('runs', e => show(JSON.parse(e.data)));
-  source.addEventListener('end', () => { source.close(); $('live').hidden = true; $('progress').hidden = true; });
-  source.onerror = () => { if (current.length) $('state').textContent = 'no connection: the process has ended, or is being reached again'; };
+  source.addEventListener('runs', e => { lost = false; show(JSON.parse(e.data)); });
+  source.addEventListener('end', () => { source.close(); lost = true; $('live').hidden = true; $('progress').hidden = true; });
+  source.onerror = () => { lost = true; if (current.length) $('state').textContent = 'no connection: the process has ended, or is being reached again'; };
 } else {
   show(RUNS);
 }

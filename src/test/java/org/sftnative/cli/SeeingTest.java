@@ -13,6 +13,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
@@ -246,6 +247,7 @@ class SeeingTest {
     void everyExampleOfTheHelpIsUnderstood() {
         List<String> examples = Program.run("--help")
                 .out()
+                .replaceAll("\\\\\n +", "")
                 .lines()
                 .filter(line -> line.strip().startsWith("sft-native ") && !line.contains("COMMAND"))
                 .map(String::strip)
@@ -253,7 +255,7 @@ class SeeingTest {
         assertTrue(examples.size() >= 6, examples::toString);
         for (String example : examples) {
             String[] words = example.replace("\"", "").split(" ");
-            List<String> args = Arguments.prepare(java.util.Arrays.copyOfRange(words, 1, words.length));
+            List<String> args = Arguments.prepare(Arrays.copyOfRange(words, 1, words.length));
             if (!example.contains("--instruction")) {
                 Commands.build().parseArgs(args.toArray(String[]::new)); // throws
             }

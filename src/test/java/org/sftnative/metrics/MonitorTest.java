@@ -20,14 +20,18 @@ class MonitorTest {
     }
 
     @Test
-    void halfTheThroughputIsADrop() {
+    void halfTheThroughputIsADropUnlessItIsOneStepAlone() {
         for (int i = 0; i < 6; i++) {
             step(1, 1, 1000);
         }
         step(1, 1, 490);
-        assertEquals(
-                List.of("throughput_drop"),
-                alerts.stream().map(RunEvent.Alerted::kind).toList());
+        step(1, 1, 1000);
+        step(1, 1, 490);
+        assertEquals(List.of(), alerts);
+        step(1, 1, 490);
+        step(1, 1, 490);
+        assertEquals(List.of(10L), alerts.stream().map(RunEvent.Alerted::step).toList());
+        assertEquals("throughput_drop", alerts.getFirst().kind());
     }
 
     @Test

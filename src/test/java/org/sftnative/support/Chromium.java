@@ -148,11 +148,11 @@ public final class Chromium implements AutoCloseable {
         call("Page.handleJavaScriptDialog", JSON.createObjectNode().put("accept", true));
     }
 
-    /// A picture of the page.
+    /// A picture of the part of the page that the window shows.
     public void screenshot(Path png) throws Exception {
         String data = call(
                         "Page.captureScreenshot",
-                        JSON.createObjectNode().put("format", "png").put("captureBeyondViewport", true))
+                        JSON.createObjectNode().put("format", "png"))
                 .path("data")
                 .asString();
         Files.write(png, Base64.getDecoder().decode(data));
