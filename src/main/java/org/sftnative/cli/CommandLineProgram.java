@@ -10,6 +10,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.function.IntConsumer;
 import org.sftnative.InputException;
+import org.sftnative.config.ChatSettings;
 import org.sftnative.config.EvalSettings;
 import org.sftnative.config.GenerateSettings;
 import org.sftnative.config.InitSettings;
@@ -17,13 +18,13 @@ import org.sftnative.config.MergeSettings;
 import org.sftnative.config.ReportSettings;
 import org.sftnative.config.ResolvedSettings;
 import org.sftnative.config.RunSettings;
+import org.sftnative.config.ServeSettings;
 import org.sftnative.config.SettingValue;
 import org.sftnative.config.SettingsFile;
 import org.sftnative.config.SettingsPrinter;
 import org.sftnative.config.SettingsSchema;
 import org.sftnative.data.DataReport;
 import org.sftnative.metrics.Screen;
-import org.sftnative.metrics.Units;
 import org.sftnative.tensor.TorchErrors;
 import org.sftnative.train.RunControl;
 import org.sftnative.train.RunLostException;
@@ -49,6 +50,8 @@ public final class CommandLineProgram {
     static final SettingsSchema<EvalSettings> EVAL = SettingsSchema.of(EvalSettings.class);
     static final SettingsSchema<ReportSettings> DATA = SettingsSchema.of(ReportSettings.class);
     static final SettingsSchema<GenerateSettings> GENERATE = SettingsSchema.of(GenerateSettings.class);
+    static final SettingsSchema<ChatSettings> CHAT = SettingsSchema.of(ChatSettings.class);
+    static final SettingsSchema<ServeSettings> SERVE = SettingsSchema.of(ServeSettings.class);
     static final SettingsSchema<InitSettings> INIT = SettingsSchema.of(InitSettings.class);
     static final SettingsSchema<MergeSettings> MERGE = SettingsSchema.of(MergeSettings.class);
 
@@ -111,7 +114,7 @@ public final class CommandLineProgram {
             case "train" -> {
                 return train(command);
             }
-            case "eval" -> eval(bind(EVAL, command));
+            case "eval" -> eval(command);
             case "data" -> data(command);
             case "generate" -> {
                 work.generate(bind(GENERATE, command), text -> {
@@ -121,6 +124,10 @@ public final class CommandLineProgram {
                 out.println();
             }
             case "merge" -> out.println(work.merge(bind(MERGE, command)));
+            case "chat" -> ChatCommand.run(bind(CHAT, command), System.in, out, err, terminal);
+            case "serve" -> {
+                return new ServeCommand(out, err, halt).run(bind(SERVE, command));
+            }
             case "init" -> out.println(work.init(bind(INIT, command)));
             case "info" ->
                 out.println(work.info(Path.of(Arguments.value(command.matchedPositionalValue(0, ""))))
@@ -156,7 +163,7 @@ public final class CommandLineProgram {
         }
         RunSettings settings = TRAIN.bind(resolved);
         RunControl requests = new RunControl();
-        Optional<Signals> signals = halt.map(end -> new Signals(requests, end));
+        Optional<Signals> signals = halt.map(end -> new Signals(requests::stop, end));
         try (RunListeners listeners = new RunListeners(settings, out, err, screen())) {
             try {
                 work.train(settings, List.of(listeners), requests);
@@ -173,15 +180,16 @@ public final class CommandLineProgram {
         return erases ? new Screen(true, DataText.colours(true, System.getenv()), TerminalSize::columns) : Screen.FILE;
     }
 
-    private void eval(EvalSettings settings) throws Exception {
-        Work.Score score = work.eval(settings);
-        out.printf(
-                "loss %.6f  perplexity %.4f  %d label tokens  %d rows  %s%n",
-                score.loss(),
-                Math.exp(score.loss()),
-                score.labelTokens(),
-                score.rows(),
-                Units.duration(score.seconds()));
+    private void eval(ParseResult command) throws Exception {
+        List<SettingValue> given = new ArrayList<>(SettingsOptions.given(EVAL, command));
+        Optional<SettingValue> pair =
+                given.stream().filter(v -> v.name().equals("compare")).findFirst();
+        if (pair.isPresent() && given.stream().anyMatch(v -> v.name().equals("model_name_or_path"))) {
+            throw new InputException("--compare names both models\n  leave --model out");
+        }
+        pair.map(v -> new SettingValue("model", List.of(v.texts().getLast()), v.origin()))
+                .ifPresent(given::add);
+        work.eval(EVAL.bind(EVAL.resolve(given)), out::print);
     }
 
     private void data(ParseResult command) throws Exception {
@@ -241,6 +249,8 @@ public final class CommandLineProgram {
         out.append("\n## eval\n").append(SettingsPrinter.markdown(EVAL));
         out.append("\n## data\n").append(SettingsPrinter.markdown(DATA));
         out.append("\n## generate\n").append(SettingsPrinter.markdown(GENERATE));
+        out.append("\n## chat\n").append(SettingsPrinter.markdown(CHAT));
+        out.append("\n## serve\n").append(SettingsPrinter.markdown(SERVE));
         out.append("\n## report\n").append(SettingsPrinter.markdown(ReportCommand.REPORT));
         out.append("\n## dashboard\n").append(SettingsPrinter.markdown(DashboardCommand.DASHBOARD));
         out.append("\n## init\n").append(SettingsPrinter.markdown(INIT));

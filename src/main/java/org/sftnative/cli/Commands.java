@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 import org.sftnative.config.SettingsSchema;
 import picocli.CommandLine;
 import picocli.CommandLine.Help;
@@ -21,7 +22,12 @@ final class Commands {
     };
 
     /// Commands by what a person wants; one that is not here is listed last.
-    private static final Map<String, List<String>> TASKS = new LinkedHashMap<>();
+    private static final List<Task> TASKS = List.of(
+            new Task("Train", List.of("train", "checkpoints", "tune", "merge", "init")),
+            new Task("Look at rows and runs", List.of("data", "report", "dashboard", "info")),
+            new Task("Use a model", List.of("generate", "chat", "eval", "serve", "export")));
+
+    private record Task(String name, List<String> commands) {}
 
     private static final String[] EXAMPLES = {
         "",
@@ -39,12 +45,6 @@ final class Commands {
         "Go on where a run was ended:",
         "  sft-native train --model base --train-file data/quickstart.jsonl --output-dir out2 --resume",
     };
-
-    static {
-        TASKS.put("Train", List.of("train", "checkpoints", "tune", "merge", "init"));
-        TASKS.put("Look at rows and runs", List.of("data", "report", "dashboard", "info"));
-        TASKS.put("Use a model", List.of("generate", "chat", "eval", "serve", "export"));
-    }
 
     private Commands() {}
 
@@ -106,6 +106,20 @@ final class Commands {
                 "sft-native generate --model out --instruction \"Name three primary colours.\"",
                 List.of(),
                 CommandLineProgram.GENERATE);
+        add(
+                root,
+                "chat",
+                "Talk with a model.",
+                "sft-native chat --model out --system \"Answer in one sentence.\"",
+                List.of(),
+                CommandLineProgram.CHAT);
+        add(
+                root,
+                "serve",
+                "Answer OpenAI's HTTP interface: /v1/chat/completions, /v1/completions, /v1/models.",
+                "sft-native serve --model out --port 8000",
+                List.of(),
+                CommandLineProgram.SERVE);
         add(
                 root,
                 "init",
@@ -212,14 +226,13 @@ final class Commands {
         Map<String, Help> left = new LinkedHashMap<>(help.subcommands());
         left.values().removeIf(command -> command.commandSpec().usageMessage().hidden());
         StringBuilder text = new StringBuilder();
-        Map<String, List<String>> tasks = new LinkedHashMap<>(TASKS);
-        List<String> named = TASKS.values().stream().flatMap(List::stream).toList();
-        tasks.put(
-                "More",
-                left.keySet().stream().filter(name -> !named.contains(name)).toList());
-        tasks.forEach((task, names) -> {
-            text.append("\n").append(task).append(":\n");
-            names.stream()
+        List<String> named =
+                TASKS.stream().flatMap(task -> task.commands.stream()).toList();
+        List<String> others =
+                left.keySet().stream().filter(name -> !named.contains(name)).toList();
+        Stream.concat(TASKS.stream(), Stream.of(new Task("More", others))).forEach(task -> {
+            text.append("\n").append(task.name).append(":\n");
+            task.commands.stream()
                     .filter(left::containsKey)
                     .forEach(name -> text.append("  %-12s %s%n"
                             .formatted(

@@ -2,15 +2,9 @@ package org.sftnative.cli;
 
 import java.io.IOException;
 import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.util.HashSet;
 import java.util.List;
-import java.util.Optional;
-import java.util.Set;
 import java.util.function.Consumer;
-import org.sftnative.InputException;
-import org.sftnative.config.DataSettings;
 import org.sftnative.config.EvalSettings;
 import org.sftnative.config.GenerateSettings;
 import org.sftnative.config.InitSettings;
@@ -18,31 +12,20 @@ import org.sftnative.config.MergeSettings;
 import org.sftnative.config.ReportSettings;
 import org.sftnative.config.RowSettings;
 import org.sftnative.config.RunSettings;
-import org.sftnative.data.ChatFormat;
 import org.sftnative.data.DataReport;
-import org.sftnative.data.Dataset;
-import org.sftnative.data.RowFormat;
 import org.sftnative.data.StepPlan;
 import org.sftnative.data.StepShape;
 import org.sftnative.data.Tokenizer;
 import org.sftnative.data.TrainingData;
-import org.sftnative.data.TurnEnd;
-import org.sftnative.generate.Generator;
-import org.sftnative.generate.Sampling;
-import org.sftnative.generate.TextStream;
 import org.sftnative.io.ModelDirectory;
 import org.sftnative.metrics.RunListener;
 import org.sftnative.metrics.Units;
-import org.sftnative.model.CrossEntropy;
 import org.sftnative.model.LlamaConfig;
 import org.sftnative.model.MemoryEstimate;
 import org.sftnative.model.ParameterLayout;
 import org.sftnative.train.Checkpoints;
-import org.sftnative.train.Evaluator;
 import org.sftnative.train.FreshModel;
-import org.sftnative.train.LoadedModel;
 import org.sftnative.train.Merge;
-import org.sftnative.train.ReadyModel;
 import org.sftnative.train.Recipe;
 import org.sftnative.train.RunControl;
 import org.sftnative.train.Training;
@@ -62,20 +45,16 @@ final class Rooms implements Work {
     }
 
     @Override
-    public Score eval(EvalSettings settings) {
-        try (LoadedModel loaded = LoadedModel.open(settings.model())) {
-            DataSettings data =
-                    DataSettings.of(settings.evalFile().toArray(Path[]::new)).unshuffled();
-            Dataset rows = TrainingData.load(data, settings.rows(), settings.encoding(), loaded.tokenizer())
-                    .train();
-            rows.checkVocabulary(loaded.config().vocabSize());
-            int tokens = settings.microBatchTokens() > 0 ? settings.microBatchTokens() : DEFAULT_MICRO_BATCH_TOKENS;
-            try (ReadyModel model = loaded.ready()) {
-                Evaluator evaluator = new Evaluator(StepPlan.evaluation(rows, tokens));
-                Evaluator.Score score = evaluator.score(model.llama(), new CrossEntropy());
-                return new Score(
-                        score.loss(), score.labelTokens(), rows.documents().size(), score.seconds());
-            }
+    public void eval(EvalSettings settings, Consumer<String> text) {
+        if (settings.compare().isEmpty()) {
+            EvalText.of(Evaluation.of(settings), settings, text);
+        } else {
+            Path model = settings.compare().getFirst();
+            Path other = settings.compare().getLast();
+            boolean adapter = Files.exists(other.resolve("adapter_config.json"));
+            Evaluation base = Evaluation.of(settings.of(model));
+            Evaluation tuned = Evaluation.of(adapter ? settings.of(model, other) : settings.of(other));
+            EvalText.compared(base, tuned, settings, text);
         }
     }
 
@@ -95,41 +74,10 @@ final class Rooms implements Work {
 
     @Override
     public void generate(GenerateSettings settings, Consumer<String> text) throws IOException {
-        String given = text(settings);
-        try (LoadedModel loaded = LoadedModel.open(settings.model());
-                ReadyModel model = loaded.ready()) {
-            Tokenizer tokenizer = loaded.tokenizer();
-            Set<Integer> stops = new HashSet<>(loaded.config().eosTokenIds());
-            tokenizer.eosId().ifPresent(stops::add);
-            // a question is asked as training encodes such a row, where the model has a chat template
-            ChatFormat format = ChatFormat.of(tokenizer, Optional.empty());
-            boolean asked = settings.prompt().isPresent() && format.isPresent();
-            TurnEnd end = asked ? format.turnEnd() : TurnEnd.NONE;
-            stops.addAll(end.tokens());
-            Generator generator = new Generator(model.llama(), stops);
-            TextStream stream = new TextStream(ids -> tokenizer.decode(ids, true), end.text(), text);
-            generator.generate(
-                    asked ? format.prompt(given) : tokenizer.encodeRow(given, true, false),
-                    settings.maxNewTokens(),
-                    new Sampling(settings.temperature(), settings.topP(), settings.seed()),
-                    stream);
-            stream.end();
-        }
-    }
-
-    private static String text(GenerateSettings settings) throws IOException {
-        if (settings.instruction().isPresent()) {
-            return RowFormat.Alpaca.prompt(
-                    settings.instruction().get(), settings.input().orElse(""));
-        }
-        if (settings.prompt().isPresent()) {
-            return settings.prompt().get();
-        }
-        Path file = settings.promptFile().orElseThrow();
-        try {
-            return Files.readString(file);
-        } catch (NoSuchFileException e) {
-            throw new InputException(file + " does not exist\n  --prompt-file names a text file", e);
+        if (settings.inputFile().isEmpty()) {
+            Generating.one(settings, text);
+        } else {
+            Generating.rows(settings, text);
         }
     }
 

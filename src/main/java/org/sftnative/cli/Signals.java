@@ -1,25 +1,25 @@
 package org.sftnative.cli;
 
 import java.util.function.IntConsumer;
-import org.sftnative.train.RunControl;
 import sun.misc.Signal;
 
-/// SIGTERM and SIGINT of a run: the first asks it to finish its step, save and end; the second ends the process at
-/// once.
+/// SIGTERM and SIGINT of a run or a server: the first asks it to finish what it does and end; the second ends the
+/// process at once.
 final class Signals {
     private volatile int received;
 
-    /// From here on, signals ask `control` and no longer kill.
+    /// From here on, signals ask and no longer kill.
     ///
+    /// @param stop what the first does
     /// @param halt ends the process with a status, at once
-    Signals(RunControl control, IntConsumer halt) {
+    Signals(Runnable stop, IntConsumer halt) {
         for (String name : new String[] {"TERM", "INT"}) {
             Signal.handle(new Signal(name), signal -> {
                 if (received != 0) {
                     halt.accept(128 + signal.getNumber());
                 }
                 received = signal.getNumber();
-                control.stop();
+                stop.run();
             });
         }
     }

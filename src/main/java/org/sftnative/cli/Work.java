@@ -21,8 +21,8 @@ public interface Work {
     /// @param requests asks the run to stop
     void train(RunSettings settings, List<RunListener> listeners, RunControl requests) throws Exception;
 
-    /// Scores rows.
-    Score eval(EvalSettings settings) throws Exception;
+    /// Scores rows; `text` gets the report.
+    void eval(EvalSettings settings, Consumer<String> text) throws Exception;
 
     /// Reads and tokenises rows as a run would, and says what they are.
     DataReport data(ReportSettings settings) throws Exception;
@@ -41,10 +41,4 @@ public interface Work {
 
     /// What is known of a model directory, without loading its weights: lines of text.
     String info(Path model) throws Exception;
-
-    /// The loss over the label tokens of all rows.
-    ///
-    /// @param loss summed loss / label tokens
-    /// @param seconds wall time of the scoring, loading not counted
-    record Score(double loss, long labelTokens, long rows, double seconds) {}
 }

@@ -1,11 +1,12 @@
 package org.sftnative.config;
 
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Optional;
 import java.util.stream.Stream;
 import org.sftnative.InputException;
 
-/// What `generate` is told. The prompt comes from exactly one of `prompt`, `promptFile` and `instruction`.
+/// What `generate` is told. The prompt comes from exactly one of `prompt`, `promptFile`, `instruction` and `inputFile`.
 public record GenerateSettings(
         ModelSettings model,
 
@@ -21,29 +22,60 @@ public record GenerateSettings(
         @Setting(doc = "the input that goes with --instruction")
         Optional<String> input,
 
-        @Setting(doc = "stop after this many new tokens", value = "256")
-        int maxNewTokens,
+        @Setting(
+                doc = "rows to answer, of any format: files, directories or globs; what they say as answer is left out")
+        List<Path> inputFile,
 
-        @Setting(doc = "0: the likeliest token each time; above: sample, higher is wilder", value = "0")
-        double temperature,
+        @Setting(doc = "JSON Lines of the answers, one a row of --input-file and in its order")
+        Optional<Path> outputFile,
 
-        @Setting(doc = "sample from the likeliest tokens that make up this probability", value = "1.0")
-        double topP,
+        @Setting(doc = "answers a row, each with a seed of its own", value = "1")
+        int numReturnSequences,
 
-        @Setting(doc = "seed of sampling", value = "42") long seed) {
+        @Setting(doc = "what the fields of a row mean; auto: as the first rows show", value = "auto")
+        FormatChoice format,
+
+        @Setting(doc = "a field's name in the rows, as the format's name = the row's: output=response")
+        List<String> field,
+
+        @Setting(doc = "rows that are broken or too long, skipped and counted; one more ends the run", value = "0")
+        int maxBad,
+
+        @Setting(doc = "a built-in chat template, or a Jinja file; default: the model's own")
+        Optional<String> chatTemplate,
+
+        SamplingSettings sampling,
+        BatchSettings batch) {
     public GenerateSettings {
-        long prompts = Stream.of(prompt, promptFile, instruction)
+        inputFile = List.copyOf(inputFile);
+        field = List.copyOf(field);
+        long prompts = Stream.of(
+                        prompt, promptFile, instruction, inputFile.stream().findFirst())
                 .filter(Optional::isPresent)
                 .count();
         if (prompts != 1) {
             throw new InputException("generate needs one prompt, got " + prompts
-                    + "\n  give one of --prompt, --prompt-file and --instruction");
+                    + "\n  give one of --prompt, --prompt-file, --instruction and --input-file");
         }
         if (input.isPresent() && instruction.isEmpty()) {
             throw new InputException("--input goes with --instruction only\n  put it into the prompt itself");
         }
-        Check.that(maxNewTokens >= 1, "max_new_tokens", maxNewTokens, "1 or more");
-        Check.that(temperature >= 0 && Double.isFinite(temperature), "temperature", temperature, "0 or more");
-        Check.that(topP > 0 && topP <= 1, "top_p", topP, "above 0, at most 1");
+        if (inputFile.isEmpty() == outputFile.isPresent()) {
+            throw new InputException(
+                    (inputFile.isEmpty() ? "--output-file needs --input-file" : "--input-file needs --output-file")
+                            + "\n  rows in, answers out: --input-file rows.jsonl --output-file answers.jsonl");
+        }
+        Check.that(maxBad >= 0, "max_bad", maxBad, "0 or more");
+        Check.that(
+                numReturnSequences >= 1 && numReturnSequences <= 1000,
+                "num_return_sequences",
+                numReturnSequences,
+                "from 1 to 1000");
+        if (numReturnSequences > 1 && (inputFile.isEmpty() || sampling.temperature() == 0)) {
+            throw new InputException("setting 'num_return_sequences' is " + numReturnSequences
+                    + (inputFile.isEmpty()
+                            ? ", and there is no --input-file"
+                            : ", and without --temperature all are equal"));
+        }
     }
 }

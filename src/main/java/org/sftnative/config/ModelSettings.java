@@ -21,7 +21,10 @@ public record ModelSettings(
         @Setting(doc = "CPU threads; 0 means one for each core", value = "0")
         int threads,
 
-        @Setting(doc = "PEFT adapter directories over the model; train goes on with one")
+        @Setting(
+                doc =
+                        "PEFT adapter directories over the model; train goes on with one; serve has each beside the model,"
+                                + " as NAME=DIR or by its directory's name")
         List<Path> adapter,
 
         @Setting(doc = "keep the frozen matrices of the blocks in NF4, 4.1 bits a weight", value = "false")
@@ -35,6 +38,19 @@ public record ModelSettings(
     /// A model as it is: no adapter, nothing quantised.
     public ModelSettings(Path modelNameOrPath, String device, PrecisionChoice precision, int threads) {
         this(modelNameOrPath, device, precision, threads, List.of(), false, false, true);
+    }
+
+    /// The same with other adapters.
+    public ModelSettings with(List<Path> adapters) {
+        return new ModelSettings(
+                modelNameOrPath,
+                device,
+                precision,
+                threads,
+                adapters,
+                loadIn_4bit,
+                loadIn_8bit,
+                bnb_4bitUseDoubleQuant);
     }
 
     public ModelSettings {

@@ -92,7 +92,13 @@ public final class ChatFormat {
 
     /// Tokens of a question, up to where the assistant's answer begins: what training makes of such a row.
     public int[] prompt(String question) {
-        List<ObjectNode> messages = List.of(message("user", question));
+        return prompt(List.of(message("user", question)));
+    }
+
+    /// Tokens of a conversation, up to where the assistant's next turn begins.
+    ///
+    /// @throws InputException if there is no template, or it refuses the conversation
+    public int[] prompt(List<ObjectNode> messages) {
         return withBos(
                 encode(render(messages, Optional.empty(), true), messages).ids());
     }

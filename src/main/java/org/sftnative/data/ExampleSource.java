@@ -13,6 +13,8 @@ import java.util.stream.Stream;
 import org.sftnative.InputException;
 import org.sftnative.config.FormatChoice;
 import org.sftnative.config.RowSettings;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.ObjectNode;
 
 /// The examples of one file, in order, read as they are asked for: a file may be larger than the memory.
@@ -30,10 +32,13 @@ public final class ExampleSource implements Iterator<ExampleSource.Item>, AutoCl
     private final Optional<RowFormat> format;
     private final String reason;
     private final Path file;
+    private final boolean questions;
     private Optional<Item> next = Optional.empty();
 
-    private ExampleSource(Path file, Rows rows, RowSettings settings, Optional<String> chatTemplate, BadRows bad) {
+    private ExampleSource(
+            Path file, Rows rows, RowSettings settings, Optional<String> chatTemplate, BadRows bad, boolean questions) {
         this.file = file;
+        this.questions = questions;
         this.rows = rows;
         this.bad = bad;
         names = FieldNames.of(settings.field());
@@ -79,9 +84,20 @@ public final class ExampleSource implements Iterator<ExampleSource.Item>, AutoCl
     /// @throws InputException if the file cannot be read, its rows are of no known format or of several, `field`
     ///     names what the format lacks, or too many rows are broken
     public static ExampleSource open(Path file, RowSettings settings, Optional<String> chatTemplate, BadRows bad) {
+        return open(file, settings, chatTemplate, bad, false);
+    }
+
+    /// The same of rows that may lack an answer: an `output` or `completion` that is missing is empty.
+    public static ExampleSource ofQuestions(
+            Path file, RowSettings settings, Optional<String> chatTemplate, BadRows bad) {
+        return open(file, settings, chatTemplate, bad, true);
+    }
+
+    private static ExampleSource open(
+            Path file, RowSettings settings, Optional<String> chatTemplate, BadRows bad, boolean questions) {
         Rows rows = Rows.open(file);
         try {
-            return new ExampleSource(file, rows, settings, chatTemplate, bad);
+            return new ExampleSource(file, rows, settings, chatTemplate, bad, questions);
         } catch (RuntimeException e) {
             rows.close();
             throw e;
@@ -143,10 +159,44 @@ public final class ExampleSource implements Iterator<ExampleSource.Item>, AutoCl
             }
             switch (read.get()) {
                 case RowReader.Good(Row row) -> {
-                    return Optional.of(names.renamed(row));
+                    Row renamed = names.renamed(row);
+                    return Optional.of(questions ? answered(renamed) : renamed);
                 }
                 case RowReader.Bad(int _, InputException reason) -> bad.add(reason);
             }
+        }
+    }
+
+    /// A row that asks and has no answer, with an empty one: the formats want one.
+    private Row answered(Row row) {
+        ObjectNode fields = row.fields().deepCopy();
+        if (fields.path("instruction").isString() && lacks(fields, "output")) {
+            fields.put("output", "");
+        }
+        if (lacks(fields, "completion")) {
+            if (fields.path("prompt").isString()) {
+                fields.put("completion", "");
+            } else if (fields.path("prompt").isArray()) {
+                fields.set("messages", fields.remove("prompt"));
+                fields.remove("completion");
+            }
+        }
+        answer(fields.path("messages"), "role", "content");
+        answer(fields.path("conversations"), "role", "content");
+        answer(fields.path("conversations"), "from", "value");
+        return new Row(row.file(), row.number(), fields);
+    }
+
+    private static boolean lacks(ObjectNode fields, String name) {
+        return fields.path(name).isMissingNode() || fields.path(name).isNull();
+    }
+
+    /// An empty turn of the assistant after turns of which the last is another's.
+    private void answer(JsonNode turns, String role, String content) {
+        String said = names.renamed(role);
+        String last = turns.path(turns.size() - 1).path(said).asString("");
+        if (turns instanceof ArrayNode array && !last.isEmpty() && !Turns.isAssistant(last)) {
+            array.addObject().put(said, "assistant").put(names.renamed(content), "");
         }
     }
 

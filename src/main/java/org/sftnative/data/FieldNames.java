@@ -61,6 +61,11 @@ record FieldNames(Map<String, String> source) {
         };
     }
 
+    /// The rows' name of what a turn has.
+    String renamed(String target) {
+        return source(target);
+    }
+
     private String source(String target) {
         return source.getOrDefault(target, target);
     }

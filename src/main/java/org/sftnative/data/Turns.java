@@ -47,6 +47,11 @@ final class Turns {
         this.needs = needs;
     }
 
+    /// Whether a role in a row is the assistant's.
+    static boolean isAssistant(String role) {
+        return "assistant".equals(ROLES.get(role));
+    }
+
     /// Whether a value is a list whose first turn has this key. Lists may be JSON in a string.
     static boolean areIn(JsonNode value, String role) {
         JsonNode list = value;

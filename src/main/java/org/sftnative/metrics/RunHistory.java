@@ -21,8 +21,7 @@ import tools.jackson.databind.node.ObjectNode;
 /// @param evals evaluations, in order
 /// @param events what [EventsFile] wrote
 /// @param changed when a line was last written, in milliseconds since 1970
-public record RunHistory(
-        String name, List<JsonNode> steps, List<JsonNode> evals, List<JsonNode> events, long changed) {
+public record RunHistory(String name, List<JsonNode> steps, List<JsonNode> evals, List<JsonNode> events, long changed) {
     /// Points of a chart beyond which every second, third .. is left out.
     private static final int MOST_POINTS = 4000;
 

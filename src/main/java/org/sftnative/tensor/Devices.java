@@ -70,6 +70,23 @@ public final class Devices {
         return 0;
     }
 
+    /// Bytes that are free: of the card, or of the machine (as Linux estimates it); 1 GiB if unknown.
+    public static long freeBytes(Device device) {
+        if (isCuda(device)) {
+            return torch_cuda.getAllocator().getMemoryInfo(device.index()).first();
+        }
+        try {
+            for (String line : Files.readAllLines(Path.of("/proc/meminfo"))) {
+                if (line.startsWith("MemAvailable:")) {
+                    return Long.parseLong(line.replaceAll("\\D", "")) * 1024;
+                }
+            }
+        } catch (IOException notLinux) {
+            return 1L << 30;
+        }
+        return 1L << 30;
+    }
+
     /// Bytes of a card's memory.
     public static long totalBytes(Device cuda) {
         return torch_cuda.getAllocator().getMemoryInfo(cuda.index()).second();

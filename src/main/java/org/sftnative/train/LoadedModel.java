@@ -1,7 +1,10 @@
 package org.sftnative.train;
 
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Optional;
+import java.util.Set;
+import java.util.TreeSet;
 import org.bytedeco.pytorch.Device;
 import org.sftnative.config.ModelSettings;
 import org.sftnative.config.PrecisionChoice;
@@ -11,6 +14,7 @@ import org.sftnative.model.Adapters;
 import org.sftnative.model.FrozenBase;
 import org.sftnative.model.Llama;
 import org.sftnative.model.LlamaConfig;
+import org.sftnative.model.LlamaDecoder;
 import org.sftnative.model.LlamaFiles;
 import org.sftnative.model.PackedMatrices;
 import org.sftnative.model.Parameters;
@@ -22,6 +26,7 @@ import org.sftnative.ops.Quantiser;
 import org.sftnative.tensor.Devices;
 import org.sftnative.tensor.Dtype;
 import org.sftnative.tensor.Torch;
+import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
 /// A model directory opened for use: its configuration and tokenizer, and, once wanted, its weights on a device.
@@ -146,6 +151,28 @@ public final class LoadedModel implements AutoCloseable {
     /// The reference model over weights: for evaluation, generation and whoever changes the model.
     public Llama llama(Parameters weights) {
         return new Llama(config, weights, new Llama.Options(false, precision == PrecisionChoice.BF16_AUTOCAST));
+    }
+
+    /// The model for generation over weights.
+    public LlamaDecoder decoder(Parameters weights) {
+        boolean autocast = precision == PrecisionChoice.BF16_AUTOCAST;
+        boolean kernels = Devices.isCuda(device) && precision == PrecisionChoice.BF16;
+        Ops ops = kernels && CudaOps.probe(device) instanceof CudaOps.Probe.Ready(CudaOps own, String _)
+                ? own
+                : new AtenOps();
+        return new LlamaDecoder(config, weights, ops, autocast);
+    }
+
+    /// Tokens that end a text: those that generation_config.json, config.json and the tokenizer name.
+    public Set<Integer> stopTokens() {
+        Set<Integer> stops = new TreeSet<>(config.eosTokenIds());
+        tokenizer.eosId().ifPresent(stops::add);
+        directory
+                .generationConfig()
+                .map(g -> g.path("eos_token_id"))
+                .ifPresent(eos -> (eos.isArray() ? eos.values() : List.of(eos))
+                        .stream().filter(JsonNode::isInt).forEach(id -> stops.add(id.asInt())));
+        return stops;
     }
 
     @Override

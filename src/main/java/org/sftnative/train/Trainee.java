@@ -113,9 +113,9 @@ final class Trainee implements AutoCloseable {
 
     /// Puts what a checkpoint has, or what the run began with, into the place of [#weights].
     void goBack(Optional<Path> checkpoint) {
-        try (Parameters saved = adapted.map(a -> adapters(
-                                        settings, loaded, a.adapters().config(), a.base(), checkpoint)
-                                .trained())
+        try (Parameters saved = adapted.map(
+                                a -> adapters(settings, loaded, a.adapters().config(), a.base(), checkpoint)
+                                        .trained())
                         .orElseGet(() -> Training.weights(loaded, settings.model(), checkpoint));
                 PointerScope _ = new PointerScope();
                 NoGradGuard _ = new NoGradGuard()) {
@@ -144,12 +144,7 @@ final class Trainee implements AutoCloseable {
             ModelWriter.copyTokenizer(loaded.path(), directory);
             return;
         }
-        ModelWriter.save(
-                directory,
-                loaded.configJson(),
-                loaded.dtype(),
-                sources(weights),
-                Optional.of(loaded.path()));
+        ModelWriter.save(directory, loaded.configJson(), loaded.dtype(), sources(weights), Optional.of(loaded.path()));
     }
 
     @Override

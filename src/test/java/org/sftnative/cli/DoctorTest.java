@@ -13,8 +13,11 @@ class DoctorTest {
     void soundMachineWithoutACardHasNoFaults() {
         List<String> lines = new ArrayList<>();
         assertTrue(new Doctor(lines::add).examine(), lines.toString());
-        assertTrue(lines.stream().anyMatch(l -> l.matches("cpu +\\d+ threads of \\d+ processors, [1-9]\\d* GFLOP/s.*")), lines.toString());
-        assertTrue(lines.contains("card            none that libtorch can use: training is on the CPU"), lines.toString());
+        assertTrue(
+                lines.stream().anyMatch(l -> l.matches("cpu +\\d+ threads of \\d+ processors, [1-9]\\d* GFLOP/s.*")),
+                lines.toString());
+        assertTrue(
+                lines.contains("card            none that libtorch can use: training is on the CPU"), lines.toString());
         assertEquals("no faults found", lines.getLast());
     }
 }

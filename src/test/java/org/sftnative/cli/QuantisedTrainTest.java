@@ -34,15 +34,29 @@ class QuantisedTrainTest {
 
     private Outcome train(Path out, String... more) {
         List<String> args = new ArrayList<>(List.of(
-                "--lora-r", "4", "--batch-size", "4", "--gradient-accumulation-steps", "1", "--lr", "5e-3",
-                "--logging-steps", "1", "--num-train-epochs", "2", "--save-steps", "4"));
+                "--lora-r",
+                "4",
+                "--batch-size",
+                "4",
+                "--gradient-accumulation-steps",
+                "1",
+                "--lr",
+                "5e-3",
+                "--logging-steps",
+                "1",
+                "--num-train-epochs",
+                "2",
+                "--save-steps",
+                "4",
+                "--save-total-limit",
+                "3"));
         args.addAll(Arrays.asList(more));
         return Program.train(out, rows, args.toArray(String[]::new));
     }
 
     private double loss(String... more) {
-        List<String> args = new ArrayList<>(List.of(
-                "eval", "--model", Program.BASE.toString(), "--eval-file", rows.toString(), "--threads", "1"));
+        List<String> args = new ArrayList<>(
+                List.of("eval", "--model", Program.BASE.toString(), "--eval-file", rows.toString(), "--threads", "1"));
         args.addAll(Arrays.asList(more));
         return Double.parseDouble(
                 Program.run(args.toArray(String[]::new)).succeeded().out().split(" +")[1]);
@@ -55,7 +69,8 @@ class QuantisedTrainTest {
         Path whole = dir.resolve("whole");
         train(whole, quantised).succeeded();
         Path again = dir.resolve("again");
-        train(again, quantised, "--resume", whole.resolve("checkpoint-4").toString()).succeeded();
+        train(again, quantised, "--resume", whole.resolve("checkpoint-4").toString())
+                .succeeded();
         assertArrayEquals(
                 Files.readAllBytes(whole.resolve(WEIGHTS)), Files.readAllBytes(again.resolve(WEIGHTS)), "adapters");
         assertFalse(Files.exists(whole.resolve("model.safetensors")));
@@ -110,8 +125,21 @@ class QuantisedTrainTest {
         Path first = dir.resolve("first");
         train(first, "--load-in-8bit", "--save-strategy", "no").succeeded();
         Path second = dir.resolve("second");
-        Program.train(second, rows, "--adapter", first.toString(), "--lr", "5e-3", "--num-train-epochs", "2",
-                        "--batch-size", "4", "--gradient-accumulation-steps", "1", "--save-strategy", "no")
+        Program.train(
+                        second,
+                        rows,
+                        "--adapter",
+                        first.toString(),
+                        "--lr",
+                        "5e-3",
+                        "--num-train-epochs",
+                        "2",
+                        "--batch-size",
+                        "4",
+                        "--gradient-accumulation-steps",
+                        "1",
+                        "--save-strategy",
+                        "no")
                 .succeeded();
         assertTrue(loss("--adapter", second.toString()) < loss("--adapter", first.toString()) - 0.02);
     }

@@ -156,7 +156,9 @@ class SeeingTest {
         assertEquals("finished", events.getLast());
         assertEquals(4, events.stream().filter("step"::equals).count());
         assertEquals(4, events.stream().filter("eval"::equals).count());
-        assertEquals("", train("none", "--quiet", "--eval-strategy", "no").succeeded().out());
+        assertEquals(
+                "",
+                train("none", "--quiet", "--eval-strategy", "no").succeeded().out());
     }
 
     @Test
@@ -266,8 +268,9 @@ class SeeingTest {
     void completionKnowsCommandsAndFlags() throws Exception {
         Path script = Files.writeString(
                 dir.resolve("completion"), Program.run("completion").succeeded().out());
-        String line = "COMP_WORDS=(sft-native train --early-stopping-p); COMP_CWORD=2; _complete_sft-native 2>/dev/null;"
-                + " echo \"${COMPREPLY[@]}\"";
+        String line =
+                "COMP_WORDS=(sft-native train --early-stopping-p); COMP_CWORD=2; _complete_sft-native 2>/dev/null;"
+                        + " echo \"${COMPREPLY[@]}\"";
         Process bash = new ProcessBuilder("bash", "-c", "source " + script + "; " + line)
                 .redirectErrorStream(true)
                 .start();

@@ -165,7 +165,9 @@ class SettingsSchemaTest {
     @Test
     void generateTakesExactlyOnePrompt() {
         SettingsSchema<GenerateSettings> schema = SettingsSchema.of(GenerateSettings.class);
-        assertEquals(256, schema.bind(Map.of("model", "m", "prompt", "hi")).maxNewTokens());
+        assertEquals(
+                256,
+                schema.bind(Map.of("model", "m", "prompt", "hi")).sampling().maxNewTokens());
         assertThrows(InputException.class, () -> schema.bind(Map.of("model", "m")));
         assertThrows(InputException.class, () -> schema.bind(Map.of("model", "m", "prompt", "a", "instruction", "b")));
         assertThrows(InputException.class, () -> schema.bind(Map.of("model", "m", "prompt", "a", "input", "b")));

@@ -7,7 +7,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Optional;
 import org.junit.jupiter.api.Test;
 
 /// Tokens here are bytes of UTF-8.
@@ -16,13 +15,13 @@ class TextStreamTest {
 
     @Test
     void aCharacterComesWhenItIsWhole() {
-        feed(stream(Optional.empty()), "a天🙂");
+        feed(stream(List.of()), "a天🙂");
         assertEquals(List.of("a", "天", "🙂"), heard);
     }
 
     @Test
     void theEndIsNotHeardAndNothingAfterIt() {
-        TextStream stream = stream(Optional.of("<end>"));
+        TextStream stream = stream(List.of("<end>"));
         assertEquals("ab<end>".length(), feed(stream, "ab<end>cd"));
         stream.end();
         assertEquals("ab", String.join("", heard));
@@ -32,7 +31,7 @@ class TextStreamTest {
     void theEndMayBeInOneTokenWithOtherText() {
         List<String> tokens = List.of("天<", "end", ">c");
         TextStream stream =
-                new TextStream(ids -> String.join("", tokens.subList(0, ids.length)), Optional.of("<end>"), heard::add);
+                new TextStream(ids -> String.join("", tokens.subList(0, ids.length)), List.of("<end>"), heard::add);
         assertTrue(stream.test(0));
         assertTrue(stream.test(1));
         assertFalse(stream.test(2));
@@ -42,7 +41,7 @@ class TextStreamTest {
 
     @Test
     void whatOnlyBeginsLikeTheEndIsHeard() {
-        TextStream stream = stream(Optional.of("<<end>"));
+        TextStream stream = stream(List.of("<<end>"));
         assertEquals(10, feed(stream, "<<<en<e a<"));
         assertEquals("<<<en<e a", String.join("", heard));
         stream.end();
@@ -51,13 +50,13 @@ class TextStreamTest {
 
     @Test
     void anEndThatBeginsTwiceIsFound() {
-        TextStream stream = stream(Optional.of("<<end>"));
+        TextStream stream = stream(List.of("<<end>"));
         feed(stream, "<<<end>x");
         stream.end();
         assertEquals("<", String.join("", heard));
     }
 
-    private TextStream stream(Optional<String> last) {
+    private TextStream stream(List<String> ends) {
         return new TextStream(
                 ids -> {
                     byte[] bytes = new byte[ids.length];
@@ -66,7 +65,7 @@ class TextStreamTest {
                     }
                     return new String(bytes, StandardCharsets.UTF_8);
                 },
-                last,
+                ends,
                 heard::add);
     }
 

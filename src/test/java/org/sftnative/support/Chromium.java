@@ -150,9 +150,7 @@ public final class Chromium implements AutoCloseable {
 
     /// A picture of the part of the page that the window shows.
     public void screenshot(Path png) throws Exception {
-        String data = call(
-                        "Page.captureScreenshot",
-                        JSON.createObjectNode().put("format", "png"))
+        String data = call("Page.captureScreenshot", JSON.createObjectNode().put("format", "png"))
                 .path("data")
                 .asString();
         Files.write(png, Base64.getDecoder().decode(data));

@@ -1,301 +1,63 @@
 package org.sftnative.benchmarks;
 
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Comparator;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
-import java.util.Optional;
-import java.util.OptionalInt;
-import java.util.SplittableRandom;
-import java.util.random.RandomGenerator;
-import org.bytedeco.javacpp.PointerScope;
+import java.util.Locale;
 import org.bytedeco.pytorch.Device;
-import org.bytedeco.pytorch.GeneratorOptional;
-import org.bytedeco.pytorch.NoGradGuard;
-import org.bytedeco.pytorch.Tensor;
-import org.bytedeco.pytorch.global.torch.ScalarType;
-import org.bytedeco.pytorch.global.torch_cuda;
-import org.sftnative.config.LoraSettings;
-import org.sftnative.config.SettingsSchema;
-import org.sftnative.model.AdapterConfig;
-import org.sftnative.model.AdapterInit;
-import org.sftnative.model.Adapters;
-import org.sftnative.model.CrossEntropy;
-import org.sftnative.model.FrozenBase;
-import org.sftnative.model.Initialisation;
-import org.sftnative.model.LlamaConfig;
-import org.sftnative.model.LlamaEngine;
-import org.sftnative.model.PackedBatch;
-import org.sftnative.model.ParameterLayout;
-import org.sftnative.model.Parameters;
-import org.sftnative.model.Projection;
-import org.sftnative.model.QuantisedMatrices;
-import org.sftnative.model.Recompute;
-import org.sftnative.model.Rope;
-import org.sftnative.model.RopeScaling;
-import org.sftnative.ops.AdamWState;
-import org.sftnative.ops.AdamWUpdate;
-import org.sftnative.ops.AtenOps;
-import org.sftnative.ops.CudaOps;
-import org.sftnative.ops.Ops;
-import org.sftnative.ops.Quantiser;
-import org.sftnative.optim.AdamWOptimizer;
 import org.sftnative.tensor.Devices;
-import org.sftnative.tensor.Dtype;
-import org.sftnative.tensor.Tensors;
 import org.sftnative.tensor.Torch;
 
-/// Full fine-tuning of real model shapes with random weights and tokens, every token a label: real tokens per second,
-/// model
-/// TFLOP/s and peak memory of a step. One line of JSON a case.
+/// Real tokens per second, model TFLOP/s and peak memory of a step of cases of [CardRun], a line of JSON each: for
+/// exploring. `CardStep` is the same as a benchmark.
 ///
 ///     GpuWorkloads seed7b fix1b_2048:recompute=selective,micro=8192 ...
-///
-/// Options of a case: micro (tokens of a micro-batch), recompute, masters, moments, steps, ops=aten.
 public final class GpuWorkloads {
-    /// C, F, layers, H, K, V, tied.
-    private record Shape(int c, int f, int layers, int h, int k, int v, boolean tied, boolean bias) {}
-
-    /// @param rows rows of a step
-    /// @param fixed tokens of each row; 0: as Alpaca's
-    private record Case(String shape, int rows, int fixed, int steps, Map<String, String> defaults) {}
-
-    private static final Map<String, Shape> SHAPES = Map.of(
-            "7b", new Shape(4096, 11008, 32, 32, 32, 32000, false, false),
-            "8b", new Shape(4096, 14336, 32, 32, 8, 128256, false, false),
-            "qwen7b", new Shape(3584, 18944, 28, 28, 4, 152064, false, true),
-            "1b", new Shape(2048, 5632, 22, 32, 4, 32000, false, false),
-            "135m", new Shape(576, 1536, 30, 9, 3, 49152, true, false));
-
-    private static final Map<String, Case> CASES = new LinkedHashMap<>();
-
-    static {
-        Map<String, String> split16 = Map.of("masters", "SPLIT", "moments", "BF16");
-        Map<String, String> split8 = Map.of("masters", "SPLIT", "moments", "BLOCK8");
-        Map<String, String> split32 = Map.of("masters", "SPLIT", "moments", "FP32");
-        CASES.put("seed7b", new Case("7b", 16, 0, 10, split16));
-        CASES.put("fix7b_2048", new Case("7b", 8, 2048, 5, split16));
-        CASES.put("row7b_512", new Case("7b", 1, 512, 10, split16)); // what fits the smallest card
-        CASES.put("qwen7b_1024", new Case("qwen7b", 64, 1024, 2, Map.of("masters", "STOCHASTIC", "moments", "BF16")));
-        CASES.put("fix8b_4096", new Case("8b", 4, 4096, 4, split8));
-        CASES.put("seed1b", new Case("1b", 16, 0, 20, split32));
-        CASES.put("fix1b_2048", new Case("1b", 8, 2048, 15, split32));
-        CASES.put("seed135m", new Case("135m", 16, 0, 40, split32));
-        CASES.put("fix135m_512", new Case("135m", 32, 512, 30, split32));
-    }
+    private static final int WARM = 2;
 
     private GpuWorkloads() {}
 
     public static void main(String[] args) {
         Torch.start(0);
         Device device = Devices.parse("cuda");
-        for (String arg : args) {
-            String[] parts = arg.split(":");
-            Case c = CASES.get(parts[0]);
-            Map<String, String> options = new LinkedHashMap<>(c.defaults);
-            for (String option : parts.length > 1 ? parts[1].split(",") : new String[0]) {
-                options.put(option.split("=")[0], option.split("=")[1]);
-            }
+        for (String spec : args) {
             try {
-                System.out.println("RESULT " + run(arg, c, options, device));
+                System.out.println("RESULT " + run(spec, device));
             } catch (RuntimeException e) {
                 String message = String.valueOf(e.getMessage());
-                System.out.println("RESULT {\"case\":\"" + arg + "\",\"error\":\""
+                System.out.println("RESULT {\"case\":\"" + spec + "\",\"error\":\""
                         + message.substring(0, Math.min(300, message.length())).replaceAll("[\"\n]", " ") + "\"}");
             }
-            torch_cuda.getAllocator().emptyCache();
         }
         System.exit(0);
     }
 
-    private static String run(String name, Case c, Map<String, String> options, Device device) {
-        Shape s = SHAPES.get(c.shape);
-        LlamaConfig config = config(s);
-        int steps = Integer.parseInt(options.getOrDefault("steps", String.valueOf(c.steps)));
-        int micro = Integer.parseInt(options.getOrDefault("micro", "1000000"));
-        Recompute recompute =
-                Recompute.valueOf(options.getOrDefault("recompute", "SELECTIVE").toUpperCase());
-        int warm = 2;
-        Tensors.zeros(ScalarType.Float, device, 1).close(); // the allocator knows no device before its first use
-        torch_cuda.getAllocator().resetPeakStats(device.index());
-        Ops ops = ops(options, device);
-        int rank = Integer.parseInt(options.getOrDefault("lora", "0"));
-        try (FrozenBase base = base(config, options.getOrDefault("base", "bf16"), ops, device);
-                Adapters adapters = adapters(config, Math.max(1, rank), device)) {
-            Parameters parameters = rank > 0 ? adapters.trained() : base.dense();
-            parameters.enableGradients();
-            AdapterInit.fill(adapters, base, 1);
-            AdamWUpdate update =
-                    new AdamWUpdate(0, 0.9, 0.999, 1e-8, 0, parameters.layout().decayed(), 0, 1);
-            AdamWState state = AdamWState.create(
-                    rank > 0 ? AdamWState.Masters.FP32 : AdamWState.Masters.valueOf(options.get("masters")),
-                    rank > 0 ? AdamWState.Moments.FP32 : AdamWState.Moments.valueOf(options.get("moments")),
-                    parameters.layout().numel(),
-                    device);
-            try (AdamWOptimizer optimizer = new AdamWOptimizer(
-                            ops, parameters.flatWeights(), parameters.flatGradients(), update, state);
-                    LlamaEngine engine = rank > 0
-                            ? new LlamaEngine(config, base, adapters, ops, recompute)
-                            : new LlamaEngine(config, parameters, ops, recompute)) {
-                RandomGenerator random = new SplittableRandom(1);
-                List<Double> seconds = new ArrayList<>();
-                long tokens = 0;
-                double squares = 0;
-                double optimizerSeconds = 0;
-                StringBuilder losses = new StringBuilder();
-                for (int step = 0; step < warm + steps; step++) {
-                    int[] lengths = lengths(c, random);
-                    List<int[][]> batches = cut(lengths, micro, s.v, random);
-                    Devices.synchronize(device);
-                    long began = System.nanoTime();
-                    double loss = forwardBackward(engine, batches, lengths, device);
-                    long middle = System.nanoTime();
-                    double norm = optimizer.step(2e-5, 1.0);
-                    Devices.synchronize(device);
-                    double took = (System.nanoTime() - began) / 1e9;
-                    losses.append(String.format(" %.3f/%.2f", loss, norm));
-                    if (step >= warm) {
-                        seconds.add(took);
-                        optimizerSeconds += (System.nanoTime() - middle) / 1e9;
-                        for (int n : lengths) {
-                            tokens += n;
-                            squares += (double) n * n;
-                        }
-                    }
-                }
-                double total = seconds.stream().mapToDouble(Double::doubleValue).sum();
-                long matmul = ParameterLayout.of(config).parameterCount() - (s.tied ? 0L : (long) s.v * s.c);
-                // frozen matrices have no weight gradient: 4 a weight, not 6
-                double flops = (rank > 0 ? 4.0 : 6.0) * matmul * tokens + 6.0 * s.layers * s.c * squares;
-                double peak = Devices.peakBytes(device) / (double) (1L << 30);
-                seconds.sort(Comparator.naturalOrder());
-                return String.format(
-                        "{\"case\":\"%s\",\"tok_s\":%.0f,\"tflops\":%.1f,\"peak_gib\":%.2f,\"step_s\":%.4f,"
-                                + "\"median_step_s\":%.4f,\"optimizer_s\":%.4f,\"buffers_gib\":%.2f,\"losses\":\"%s\"}",
-                        name,
-                        tokens / total,
-                        flops / total / 1e12,
-                        peak,
-                        total / steps,
-                        seconds.get(steps / 2),
-                        optimizerSeconds / steps,
-                        engine.bufferBytes() / (double) (1L << 30),
-                        losses.toString().trim());
-            }
-        }
-    }
-
-    private static Adapters adapters(LlamaConfig config, int rank, Device device) {
-        LoraSettings settings = SettingsSchema.of(LoraSettings.class).bind(Map.of("lora_r", "" + rank));
-        return Adapters.of(AdapterConfig.of(settings), config, device);
-    }
-
-    /// Random weights; the blocks' matrices as `kept` says: bf16, nf4_double, nf4 (scales in fp32) or int8.
-    private static FrozenBase base(LlamaConfig config, String kept, Ops ops, Device device) {
-        if (kept.equals("bf16")) {
-            Parameters all = new Parameters(ParameterLayout.of(config), Dtype.BF16, device);
-            Initialisation.fill(all, config, 1);
-            return FrozenBase.of(all);
-        }
-        Parameters dense = new Parameters(ParameterLayout.withoutProjections(config), Dtype.BF16, device);
-        Initialisation.fill(dense, config, 1);
-        QuantisedMatrices packed = new QuantisedMatrices(Quantiser.Kind.valueOf(kept.toUpperCase()), ops, device);
-        for (int layer = 0; layer < config.nLayer(); layer++) {
-            for (Projection p : Projection.values()) {
-                try (PointerScope _ = new PointerScope()) {
-                    Tensor weight = Tensors.empty(ScalarType.BFloat16, device, p.out(config), p.in(config));
-                    packed.put(
-                            p.module(layer) + ".weight",
-                            weight.normal_(0, config.initializerRange(), new GeneratorOptional()));
+    private static String run(String spec, Device device) {
+        try (CardRun run = new CardRun(spec, device)) {
+            StringBuilder losses = new StringBuilder();
+            List<CardRun.Step> steps = new ArrayList<>();
+            for (int i = 0; i < WARM + run.steps(); i++) {
+                CardRun.Step step = run.step();
+                losses.append(String.format(Locale.ROOT, " %.3f/%.2f", step.loss(), step.norm()));
+                if (i >= WARM) {
+                    steps.add(step);
                 }
             }
+            double total = steps.stream().mapToDouble(CardRun.Step::seconds).sum();
+            steps.sort(Comparator.comparing(CardRun.Step::seconds));
+            return String.format(
+                    Locale.ROOT,
+                    "{\"case\":\"%s\",\"tok_s\":%.0f,\"tflops\":%.1f,\"peak_gib\":%.2f,\"step_s\":%.4f,"
+                            + "\"median_step_s\":%.4f,\"optimizer_s\":%.4f,\"buffers_gib\":%.2f,\"losses\":\"%s\"}",
+                    spec,
+                    steps.stream().mapToLong(CardRun.Step::tokens).sum() / total,
+                    steps.stream().mapToDouble(CardRun.Step::flops).sum() / total / 1e12,
+                    Devices.peakBytes(device) / (double) (1L << 30),
+                    total / steps.size(),
+                    steps.get(steps.size() / 2).seconds(),
+                    steps.stream().mapToDouble(CardRun.Step::optimizerSeconds).sum() / steps.size(),
+                    run.bufferBytes() / (double) (1L << 30),
+                    losses.toString().trim());
         }
-        return new FrozenBase(dense, Optional.of(packed));
-    }
-
-    private static Ops ops(Map<String, String> options, Device device) {
-        if (options.getOrDefault("ops", "cuda").equals("aten")) {
-            return new AtenOps();
-        }
-        return switch (CudaOps.probe(device)) {
-            case CudaOps.Probe.Ready(CudaOps ops, String _) -> ops;
-            case CudaOps.Probe.Missing(String reason) -> throw new IllegalStateException(reason);
-        };
-    }
-
-    private static double forwardBackward(LlamaEngine engine, List<int[][]> batches, int[] lengths, Device device) {
-        long labels = Arrays.stream(lengths).mapToLong(n -> n - 1).sum();
-        engine.startStep();
-        try (PointerScope _ = new PointerScope();
-                NoGradGuard _ = new NoGradGuard()) {
-            Tensor sum = Tensors.zeros(ScalarType.Float, device);
-            for (int[][] batch : batches) {
-                try (PointerScope _ = new PointerScope()) {
-                    PackedBatch packed = PackedBatch.of(batch[0], batch[1], batch[2], device);
-                    sum.add_(engine.accumulate(packed, new CrossEntropy(), 1.0 / labels));
-                }
-            }
-            return sum.item_double() / labels;
-        }
-    }
-
-    /// Rows cut into micro-batches in their order: ids, targets, cu_seqlens of each.
-    private static List<int[][]> cut(int[] lengths, int micro, int vocabulary, RandomGenerator random) {
-        List<int[][]> batches = new ArrayList<>();
-        for (int from = 0; from < lengths.length; ) {
-            int to = from;
-            int tokens = 0;
-            while (to < lengths.length && (to == from || tokens + lengths[to] <= micro)) {
-                tokens += lengths[to++];
-            }
-            int[] ids = random.ints(tokens, 3, vocabulary).toArray();
-            int[] targets = new int[tokens];
-            int[] cu = new int[to - from + 1];
-            for (int d = 0, at = 0; d < to - from; d++) {
-                int n = lengths[from + d];
-                System.arraycopy(ids, at + 1, targets, at, n - 1);
-                targets[at + n - 1] = -100;
-                at += n;
-                cu[d + 1] = at;
-            }
-            batches.add(new int[][] {ids, targets, cu});
-            from = to;
-        }
-        return batches;
-    }
-
-    /// Lognormal, median 134 tokens, cut at 16 and 512: the lengths of Alpaca rows with the prompt template.
-    private static int[] lengths(Case c, RandomGenerator random) {
-        int[] lengths = new int[c.rows];
-        for (int i = 0; i < lengths.length; i++) {
-            int alpaca = (int) Math.exp(4.9 + 0.6 * random.nextGaussian());
-            lengths[i] = c.fixed > 0 ? c.fixed : Math.clamp(alpaca, 16, 512);
-        }
-        return lengths;
-    }
-
-    private static LlamaConfig config(Shape s) {
-        int headDim = s.c / s.h;
-        return new LlamaConfig(
-                s.bias ? "qwen2" : "llama",
-                s.v,
-                s.c,
-                s.f,
-                s.layers,
-                s.h,
-                s.k,
-                headDim,
-                1e-5,
-                new Rope(10000, headDim, new RopeScaling.Default()),
-                8192,
-                s.tied,
-                s.bias,
-                false,
-                false,
-                0.02,
-                OptionalInt.empty(),
-                List.of());
     }
 }

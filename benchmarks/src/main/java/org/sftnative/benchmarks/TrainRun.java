@@ -15,9 +15,9 @@ import org.sftnative.metrics.RunEvent;
 import org.sftnative.model.AdapterConfig;
 import org.sftnative.model.AdapterInit;
 import org.sftnative.model.Adapters;
-import org.sftnative.model.FrozenBase;
 import org.sftnative.model.CausalLm;
 import org.sftnative.model.CrossEntropy;
+import org.sftnative.model.FrozenBase;
 import org.sftnative.model.Initialisation;
 import org.sftnative.model.Llama;
 import org.sftnative.model.LlamaEngine;
@@ -74,8 +74,7 @@ final class TrainRun implements AutoCloseable {
         model = switch (engine) {
             case "reference" -> reference();
             case "fused" -> new LlamaEngine(workload.config(), parameters, ops, Recompute.NONE);
-            case "lora" ->
-                new LlamaEngine(workload.config(), FrozenBase.of(parameters), adapters, ops, Recompute.NONE);
+            case "lora" -> new LlamaEngine(workload.config(), FrozenBase.of(parameters), adapters, ops, Recompute.NONE);
             default -> throw new IllegalArgumentException("engine " + engine);
         };
         ParameterLayout layout = trained.layout();
@@ -90,7 +89,16 @@ final class TrainRun implements AutoCloseable {
         TrainingSettings settings = SettingsSchema.of(TrainingSettings.class)
                 .bind(Map.of(
                         "output_dir", "none", "max_steps", "" + STEPS, "eval_strategy", "no", "save_strategy", "no"));
-        loop = new TrainLoop(model, new CrossEntropy(), optimizer, step -> 1e-4, plan, settings, new SpikeGuard(SpikeSettings.OFF), new NoPauses(), event -> {});
+        loop = new TrainLoop(
+                model,
+                new CrossEntropy(),
+                optimizer,
+                step -> 1e-4,
+                plan,
+                settings,
+                new SpikeGuard(SpikeSettings.OFF),
+                new NoPauses(),
+                event -> {});
     }
 
     /// Trains [#STEPS] steps.
