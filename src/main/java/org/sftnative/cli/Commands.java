@@ -32,8 +32,9 @@ final class Commands {
     private static final String[] EXAMPLES = {
         "",
         "From nothing to a model that answers:",
-        "  sft-native init --config models/quickstart.yaml --tokenizer models/quickstart --output-dir base",
-        "  sft-native train --model base --train-file data/quickstart.jsonl --output-dir out",
+        "  sft-native init --config models/quickstart.yaml --tokenizer models/tokenizer --output-dir base",
+        "  sft-native train --model base --train-file data/quickstart.jsonl --output-dir out \\",
+        "      --learning-rate 1e-3 --num-train-epochs 30 --gradient-accumulation-steps 1",
         "  sft-native generate --model out --instruction \"Name three primary colours.\"",
         "See what is trained, before and while it is:",
         "  sft-native data data/quickstart.jsonl --model base",

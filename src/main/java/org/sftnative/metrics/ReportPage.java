@@ -36,8 +36,8 @@ public final class ReportPage {
         return resource("report.html")
                 .replace("/*ECHARTS*/", resource(ECHARTS))
                 .replace("/*SCRIPT*/", resource("report.js"))
-                .replace("/*RUNS*/", runs)
-                .replace("/*TOKEN*/", token);
+                .replace("/*TOKEN*/", token)
+                .replace("/*RUNS*/", runs); // last: rows may say anything
     }
 
     private static String resource(String name) {

@@ -130,7 +130,14 @@ public record RunHistory(String name, List<JsonNode> steps, List<JsonNode> evals
                 .put("changed", changed);
         lines(run.putArray("steps"), steps);
         lines(run.putArray("evals"), evals);
-        lines(run.putArray("events"), events);
+        boolean many = events.size() > MOST_POINTS;
+        long shown = events.size() - MOST_POINTS;
+        ArrayNode told = run.putArray("events");
+        for (int i = 0; i < events.size(); i++) {
+            if (!many || i >= shown || events.get(i).has("summary")) { // the last ones, and what began the run
+                told.add(events.get(i));
+            }
+        }
         Reading.of(this).forEach(run.putArray("reading")::add);
         return run;
     }

@@ -21,7 +21,7 @@ public final class Webhook implements RunListener {
     private static final int WAITING = 64;
     private static final int TRIES = 3;
     private static final Duration PATIENCE = Duration.ofSeconds(5);
-    private static final Duration AT_THE_END = Duration.ofSeconds(10);
+    private static final Duration AT_THE_END = Duration.ofSeconds(5);
     private static final JsonMapper JSON = new JsonMapper();
     private static final ObjectNode END = JSON.createObjectNode();
 

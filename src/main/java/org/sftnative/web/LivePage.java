@@ -76,9 +76,19 @@ public final class LivePage implements AutoCloseable {
 
     /// Where the page is, with the token where it is needed.
     public URI address() {
-        String name = host.contains(":") ? "[" + host + "]" : host;
+        String reached = server.getAddress().getAddress().isAnyLocalAddress() ? thisMachine() : host;
+        String name = reached.contains(":") ? "[" + reached + "]" : reached;
         return URI.create(
                 "http://" + name + ":" + server.getAddress().getPort() + "/" + (loopback ? "" : "?token=" + token));
+    }
+
+    /// Its name, for an address that stands for all of its own.
+    private static String thisMachine() {
+        try {
+            return InetAddress.getLocalHost().getHostName();
+        } catch (UnknownHostException e) {
+            return "localhost";
+        }
     }
 
     private void answer(HttpExchange exchange) throws IOException {
@@ -125,8 +135,9 @@ public final class LivePage implements AutoCloseable {
             send(exchange, 403, "text/plain", "only the page itself may ask\n");
             return;
         }
-        if (!Files.isDirectory(output)) {
-            send(exchange, 409, "text/plain", "the run has not begun\n");
+        Optional<String> state = RunHistory.read(output).map(RunHistory::state);
+        if (state.filter("running"::equals).isEmpty()) {
+            send(exchange, 409, "text/plain", "the run " + state.orElse("has not begun") + "\n");
             return;
         }
         Path file = output.resolve(what);
@@ -151,6 +162,7 @@ public final class LivePage implements AutoCloseable {
             String seen = "";
             boolean last;
             int quiet = 0;
+            Duration pause = LOOK;
             do {
                 last = closed;
                 String now = stamp();
@@ -158,12 +170,15 @@ public final class LivePage implements AutoCloseable {
                 if (!now.equals(seen)) {
                     seen = now;
                     quiet = 0;
+                    long began = System.nanoTime();
                     write(out, news());
+                    // a long run's file takes a while to read, and the run needs the processor
+                    pause = Duration.ofNanos(Math.max(LOOK.toNanos(), 10 * (System.nanoTime() - began)));
                 } else if (quiet % BEAT == 0) {
                     write(out, ": beat\n\n");
                 }
                 if (!last) {
-                    Thread.sleep(LOOK);
+                    rest(pause);
                 }
             } while (!last);
             write(out, "event: end\ndata: {}\n\n");
@@ -171,6 +186,13 @@ public final class LivePage implements AutoCloseable {
             Thread.currentThread().interrupt();
         } finally {
             readers.decrementAndGet();
+        }
+    }
+
+    /// Sleeps, but not beyond the end.
+    private void rest(Duration pause) throws InterruptedException {
+        for (long left = pause.toMillis(); left > 0 && !closed; left -= LOOK.toMillis()) {
+            Thread.sleep(Math.min(left, LOOK.toMillis()));
         }
     }
 

@@ -214,6 +214,7 @@ function show(runs) {
     $('reading').replaceChildren(element('h2', 'What the curves say'), ...run.reading.map(t => element('p', t)));
   }
   draw(runs);
+  $('live').hidden = !TOKEN || run.state !== 'running';
   $('lines').hidden = many || !notes(run).length;
   const named = (r, cells) => many ? [r.name, ...cells] : cells;
   answers(runs);
@@ -231,7 +232,6 @@ DARK.addEventListener('change', () => draw(current));
 if (TOKEN) {
   setInterval(() => { if (current.length && !lost) $('state').textContent = stateOf(current[0]); }, 10000);
   let lost = false;
-  $('live').hidden = false;
   const ask = (what, done) => fetch(what, {method: 'POST', headers: {'X-Token': TOKEN}})
     .then(r => { $('answer').textContent = r.ok ? done : 'not taken: ' + r.status; })
     .catch(() => { $('answer').textContent = 'the run does not answer'; });

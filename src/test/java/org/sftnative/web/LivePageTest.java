@@ -138,6 +138,40 @@ class LivePageTest {
     }
 
     @Test
+    void runThatIsOverIsNotAsked() throws Exception {
+        tell(new RunEvent.Finished(5, 1, 1, 1, 1, output));
+        assertEquals(409, post("save", token(), "").statusCode());
+        assertFalse(Files.exists(output.resolve("save")));
+    }
+
+    /// Where others reach it, nothing is told without the token; a name that another site gave to loopback is refused.
+    @Test
+    void otherAddressesNeedTheTokenAndOtherNamesAreRefused() throws Exception {
+        try (LivePage open = new LivePage(output, "0.0.0.0", 0)) {
+            String own = "http://127.0.0.1:" + open.address().getPort() + "/";
+            assertEquals(403, status(own, "127.0.0.1"));
+            assertEquals(403, status(own + "?token=wrong", "127.0.0.1"));
+            assertEquals(200, status(own + "?" + open.address().getQuery(), "127.0.0.1"));
+        }
+        assertEquals(403, status(page.address().toString(), "evil.example"));
+        assertEquals(200, status(page.address().toString(), "localhost"));
+    }
+
+    /// Of a request with a Host header of one's own, which Java's client does not allow.
+    private static int status(String address, String host) throws Exception {
+        URI uri = URI.create(address);
+        try (Socket socket = new Socket("127.0.0.1", uri.getPort())) {
+            String path = uri.getRawPath() + (uri.getRawQuery() == null ? "" : "?" + uri.getRawQuery());
+            socket.getOutputStream()
+                    .write(("GET " + path + " HTTP/1.1\r\nHost: " + host + ":" + uri.getPort()
+                                    + "\r\nConnection: close\r\n\r\n")
+                            .getBytes(StandardCharsets.US_ASCII));
+            String answer = new String(socket.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+            return Integer.parseInt(answer.split(" ")[1]);
+        }
+    }
+
+    @Test
     void portThatIsTakenIsSaid() {
         int port = page.address().getPort();
         InputException e = assertThrows(InputException.class, () -> new LivePage(output, "127.0.0.1", port));
