@@ -2,14 +2,43 @@ package org.sftnative.train;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.sftnative.metrics.RunEvent;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.json.JsonMapper;
 
-/// The same decisions as transformers' EarlyStoppingCallback with Trainer's best metric: expected counters are what its
-/// rules give on paper.
+/// The same decisions as transformers' EarlyStoppingCallback with Trainer's best metric.
 class EarlyStoppingTest {
+    /// 60 sequences with thresholds, ties, and both directions.
+    @Test
+    void countsAreTransformers() throws IOException {
+        List<JsonNode> sequences =
+                Files.readAllLines(Path.of("src/test/resources/golden/early-stopping.jsonl")).stream()
+                        .map(new JsonMapper()::readTree)
+                        .toList();
+        assertEquals(60, sequences.size());
+        for (JsonNode sequence : sequences) {
+            List<Integer> counts =
+                    sequence.path("counts").valueStream().map(JsonNode::asInt).toList();
+            double[] losses = sequence.path("losses")
+                    .valueStream()
+                    .mapToDouble(JsonNode::asDouble)
+                    .toArray();
+            assertEquals(
+                    counts,
+                    worse(
+                            sequence.path("threshold").asDouble(),
+                            sequence.path("greater").asBoolean(),
+                            losses),
+                    sequence::toString);
+        }
+    }
+
     @Test
     void aWorseEvaluationCountsAndABetterOneForgives() {
         assertEquals(List.of(0, 1, 2, 0, 1), worse(0, false, 1.0, 1.1, 1.0, 0.9, 0.95));
