@@ -28,6 +28,7 @@ import org.sftnative.metrics.Screen;
 import org.sftnative.tensor.TorchErrors;
 import org.sftnative.train.RunControl;
 import org.sftnative.train.RunLostException;
+import org.sftnative.tune.study.StorageException;
 import picocli.AutoComplete;
 import picocli.CommandLine;
 import picocli.CommandLine.ParameterException;
@@ -98,8 +99,9 @@ public final class CommandLineProgram {
 
     private int execute(CommandLine root, ParseResult result) throws Exception {
         ParseResult command = result.hasSubcommand() ? result.subcommand() : result;
-        if (command.hasMatchedOption("--help")) {
-            out.print(Commands.usage(command.commandSpec().commandLine()));
+        ParseResult innermost = command.hasSubcommand() ? command.subcommand() : command;
+        if (innermost.hasMatchedOption("--help")) {
+            out.print(Commands.usage(innermost.commandSpec().commandLine()));
             return OK;
         }
         if (result.hasMatchedOption("--version") || command.hasMatchedOption("--version")) {
@@ -116,6 +118,9 @@ public final class CommandLineProgram {
             }
             case "eval" -> eval(command);
             case "data" -> data(command);
+            case "tune" -> {
+                return new TuneCommand(out, terminal, halt).run(command);
+            }
             case "generate" -> {
                 work.generate(bind(GENERATE, command), text -> {
                     out.print(text);
@@ -248,6 +253,8 @@ public final class CommandLineProgram {
         out.append("\n## train\n").append(SettingsPrinter.markdown(TRAIN));
         out.append("\n## eval\n").append(SettingsPrinter.markdown(EVAL));
         out.append("\n## data\n").append(SettingsPrinter.markdown(DATA));
+        out.append("\n## tune\n").append(SettingsPrinter.markdown(TuneCommand.TUNE));
+        out.append("\n## tune show\n").append(SettingsPrinter.markdown(TuneCommand.SHOW));
         out.append("\n## generate\n").append(SettingsPrinter.markdown(GENERATE));
         out.append("\n## chat\n").append(SettingsPrinter.markdown(CHAT));
         out.append("\n## serve\n").append(SettingsPrinter.markdown(SERVE));
@@ -266,8 +273,9 @@ public final class CommandLineProgram {
             err.println("error: " + error.getMessage());
             return BAD_INPUT;
         }
-        Optional<String> known =
-                error instanceof RunLostException ? Optional.of(error.getMessage()) : TorchErrors.explain(error);
+        Optional<String> known = error instanceof RunLostException || error instanceof StorageException
+                ? Optional.of(error.getMessage())
+                : TorchErrors.explain(error);
         if (known.isPresent()) {
             err.println("error: " + known.get());
             return FAILED;

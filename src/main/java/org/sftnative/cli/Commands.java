@@ -130,6 +130,19 @@ final class Commands {
                 CommandLineProgram.INIT);
         add(
                 root,
+                "tune",
+                "Search for the best settings: many runs, weak ones stopped early.",
+                "sft-native tune --config run.yaml --space space.yaml --num-samples 20 --output-dir study",
+                TuneCommand.options(),
+                TuneCommand.TUNE);
+        CommandSpec show = command(
+                "show",
+                "What a study has found: the best, what is important, all trials.",
+                "sft-native tune show study");
+        TuneCommand.describeShow(show);
+        root.subcommands().get("tune").getCommandSpec().addSubcommand("show", show);
+        add(
+                root,
                 "merge",
                 "Fold adapters into their base model.",
                 "sft-native merge --model models/base --adapter out --output-dir merged --dtype bf16",

@@ -3,7 +3,8 @@ package org.sftnative.cli;
 import java.util.function.IntConsumer;
 import sun.misc.Signal;
 
-/// SIGTERM and SIGINT of a run or a server: the first asks it to finish what it does and end; the second ends the
+/// SIGTERM and SIGINT of a run, a study or a server: the first asks it to finish what it does and end; the second ends
+/// the
 /// process at once.
 final class Signals {
     private volatile int received;

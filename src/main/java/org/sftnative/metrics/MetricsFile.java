@@ -18,8 +18,8 @@ import java.util.stream.Collectors;
 /// `metrics.jsonl`: one JSON object a line, for each logged step, each evaluation, and the end of the run, with
 /// transformers' keys:
 ///
-/// - logged step: `step, epoch, loss, grad_norm, learning_rate`, and ours: `tokens_per_second`, `label_tokens` (of the
-///   steps since the last logged one), `peak_bytes`;
+/// - logged step: `step, epoch, loss, grad_norm, learning_rate`, and ours: `tokens_per_second`, `trained_tokens` and
+///   `label_tokens` (of the steps since the last logged one), `peak_bytes`;
 /// - evaluation: `step, epoch, eval_loss, eval_runtime` (seconds), and ours: `eval_label_tokens`;
 /// - end: `step, train_loss, train_runtime`, and ours: `tokens`, `peak_bytes`.
 ///
@@ -91,6 +91,7 @@ public final class MetricsFile implements RunListener {
         line.put("grad_norm", step.gradNorm());
         line.put("learning_rate", step.learningRate());
         line.put("tokens_per_second", step.tokensPerSecond());
+        line.put("trained_tokens", step.tokens());
         line.put("label_tokens", step.labelTokens());
         line.put("peak_bytes", step.peakBytes());
         return line;

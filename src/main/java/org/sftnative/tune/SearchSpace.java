@@ -214,7 +214,7 @@ public final class SearchSpace {
     }
 
     /// Values that have been through storage, with their classes as `sample` gives them.
-    Map<String, Object> canonical(Map<String, Object> stored) {
+    public Map<String, Object> canonical(Map<String, Object> stored) {
         Map<String, Object> values = new LinkedHashMap<>();
         stored.forEach((name, value) ->
                 schema.find(name).ifPresent(field -> values.put(field.name(), Values.canonical(field, value))));

@@ -84,6 +84,7 @@ class EndToEndTest {
                             "grad_norm",
                             "learning_rate",
                             "tokens_per_second",
+                            "trained_tokens",
                             "label_tokens",
                             "peak_bytes"),
                     List.copyOf(metrics.get(i).propertyNames()));

@@ -40,7 +40,7 @@ class MetricsFileTest {
         assertEquals(
                 List.of(
                         "{\"step\":10,\"epoch\":0.5,\"loss\":1.25,\"grad_norm\":2.0,\"learning_rate\":2.0E-5,"
-                                + "\"tokens_per_second\":250.0,\"label_tokens\":300,\"peak_bytes\":1048576}",
+                                + "\"tokens_per_second\":250.0,\"trained_tokens\":1000,\"label_tokens\":300,\"peak_bytes\":1048576}",
                         "{\"step\":10,\"epoch\":0.5,\"eval_loss\":2.5,\"eval_runtime\":1.5,\"eval_label_tokens\":77}",
                         "{\"step\":10,\"train_loss\":1.5,\"train_runtime\":8.0,\"tokens\":4000,\"peak_bytes\":1048576}"),
                 Files.readAllLines(file));

@@ -1,0 +1,90 @@
+package org.sftnative.tune.study;
+
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.SortedMap;
+import java.util.TreeMap;
+import java.util.TreeSet;
+import org.sftnative.InputException;
+import tools.jackson.core.JacksonException;
+import tools.jackson.databind.json.JsonMapper;
+
+/// What a study is: whoever works on it takes it from the storage, and a study that goes on must be the same.
+///
+/// @param run the settings that all trials share, as given: name to texts
+/// @param space the search space's entries, as given: name to text
+/// @param spaceText the search space's file
+/// @param spaceMeaning text that two spaces share if they mean the same
+/// @param search what else decides: searcher, scheduler, metric, seed: name to text
+/// @param directory where paths in settings start from, and where trials run
+/// @param output the study's directory, absolute
+public record StudyDefinition(
+        SortedMap<String, List<String>> run,
+        SortedMap<String, String> space,
+        String spaceText,
+        String spaceMeaning,
+        SortedMap<String, String> search,
+        String directory,
+        String output) {
+    private static final JsonMapper JSON = new JsonMapper();
+
+    String json() {
+        return JSON.writeValueAsString(this);
+    }
+
+    static StudyDefinition of(String json) {
+        try {
+            return JSON.readValue(json, StudyDefinition.class);
+        } catch (JacksonException e) {
+            throw new InputException("the study's definition in the storage is damaged: " + e.getOriginalMessage(), e);
+        }
+    }
+
+    /// Refuses to go on with a study as another one.
+    ///
+    /// @param runNow what `run` would be now, and so on
+    /// @throws InputException naming each difference with both values
+    void mustEqual(
+            SortedMap<String, List<String>> runNow,
+            String meaningNow,
+            SortedMap<String, String> spaceNow,
+            SortedMap<String, String> searchNow) {
+        List<String> different = new ArrayList<>();
+        compare("", new TreeMap<String, Object>(search), new TreeMap<String, Object>(searchNow), different);
+        if (!spaceMeaning.equals(meaningNow)) {
+            compare(
+                    " in the space",
+                    new TreeMap<String, Object>(space),
+                    new TreeMap<String, Object>(spaceNow),
+                    different);
+        }
+        compare(" of every trial", shared(run), shared(runNow), different);
+        if (!different.isEmpty()) {
+            throw new InputException("the study in " + output + " is another one:\n" + String.join("\n", different)
+                    + "\n  go on with what it began with, or choose another --output-dir");
+        }
+    }
+
+    private static Map<String, Object> shared(SortedMap<String, List<String>> run) {
+        Map<String, Object> values = new LinkedHashMap<>();
+        run.forEach((name, texts) -> values.put(name, texts.size() == 1 ? texts.getFirst() : texts));
+        return values;
+    }
+
+    private static void compare(String where, Map<String, Object> was, Map<String, Object> is, List<String> different) {
+        TreeSet<String> names = new TreeSet<>(was.keySet());
+        names.addAll(is.keySet());
+        for (String name : names) {
+            if (!Objects.equals(was.get(name), is.get(name))) {
+                different.add("  " + name + where + " was " + shown(was.get(name)) + ", is " + shown(is.get(name)));
+            }
+        }
+    }
+
+    private static String shown(Object value) {
+        return value == null ? "not given" : value.toString();
+    }
+}
