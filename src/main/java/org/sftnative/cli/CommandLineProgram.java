@@ -8,7 +8,6 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
-import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.IntConsumer;
 import java.util.function.Supplier;
 import org.sftnative.InputException;
@@ -31,14 +30,12 @@ import org.sftnative.data.DataReport;
 import org.sftnative.io.HubClient;
 import org.sftnative.io.HubException;
 import org.sftnative.io.HubSettings;
-import org.sftnative.metrics.ConsoleProgress;
-import org.sftnative.metrics.MetricsFile;
-import org.sftnative.metrics.RunEvent;
-import org.sftnative.metrics.RunListener;
+import org.sftnative.metrics.Screen;
 import org.sftnative.tensor.TorchErrors;
 import org.sftnative.train.RunControl;
 import org.sftnative.train.RunLostException;
 import org.sftnative.tune.study.StorageException;
+import picocli.AutoComplete;
 import picocli.CommandLine;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.ParseResult;
@@ -167,6 +164,12 @@ public final class CommandLineProgram {
             case "doctor" -> {
                 return new Doctor(out::println).examine() ? OK : FAILED;
             }
+            case "report" -> ReportCommand.run(bind(ReportCommand.REPORT, command, "runs"), out);
+            case "dashboard" -> DashboardCommand.run(bind(DashboardCommand.DASHBOARD, command, "run"), out);
+            case "completion" -> out.print(AutoComplete.bash("sft-native", root));
+            case "man" ->
+                ManPages.write(root, Path.of(Arguments.value(command.matchedPositionalValue(0, ""))))
+                        .forEach(out::println);
             case "docs" -> out.print(docs());
             default -> throw new IllegalStateException(command.commandSpec().name());
         }
@@ -187,19 +190,20 @@ public final class CommandLineProgram {
         RunSettings settings = located(TRAIN, resolved, HubClient.Need.MODEL);
         RunControl requests = new RunControl();
         Optional<Signals> signals = halt.map(end -> new Signals(requests::stop, end));
-        AtomicBoolean stopped = new AtomicBoolean();
-        RunListener end = event -> {
-            if (event instanceof RunEvent.Stopped) {
-                stopped.set(true);
+        try (RunListeners listeners = new RunListeners(settings, out, err, screen())) {
+            try {
+                work.train(settings, List.of(listeners), requests);
+            } catch (Exception | Error e) {
+                listeners.failed(e);
+                throw e;
             }
-        };
-        try (RunListener console = new ConsoleProgress(out, terminal, System::nanoTime);
-                RunListener metrics = new MetricsFile(
-                        settings.training().outputDir().resolve("metrics.jsonl"),
-                        problem -> err.println("warning: " + problem))) {
-            work.train(settings, List.of(console, metrics, end), requests);
+            return listeners.stopped() ? signals.map(s -> s.status(STOPPED)).orElse(STOPPED) : OK;
         }
-        return stopped.get() ? signals.map(s -> s.status(STOPPED)).orElse(STOPPED) : OK;
+    }
+
+    private Screen screen() {
+        boolean erases = terminal && !"dumb".equals(System.getenv("TERM"));
+        return erases ? new Screen(true, DataText.colours(true, System.getenv()), TerminalSize::columns) : Screen.FILE;
     }
 
     private void eval(ParseResult command) throws Exception {
@@ -215,13 +219,7 @@ public final class CommandLineProgram {
     }
 
     private void data(ParseResult command) throws Exception {
-        List<SettingValue> given = new ArrayList<>(SettingsOptions.given(DATA, command));
-        List<String> files = command.matchedPositionalValue(0, List.<String>of());
-        if (!files.isEmpty()) {
-            given.add(new SettingValue(
-                    "train_file", files.stream().map(Arguments::value).toList(), "FILE"));
-        }
-        ReportSettings settings = located(DATA, DATA.resolve(given), HubClient.Need.TOKENIZER);
+        ReportSettings settings = located(DATA, resolved(DATA, command, "train_file"), HubClient.Need.TOKENIZER);
         DataReport report = work.data(settings);
         if (settings.validate()) {
             report.broken().forEach(why -> why.lines().forEach(line -> out.println(Visible.of(line))));
@@ -264,6 +262,23 @@ public final class CommandLineProgram {
         return DOWNLOAD.bind(DOWNLOAD.resolve(given));
     }
 
+    private static <R extends Record> R bind(SettingsSchema<R> schema, ParseResult command, String positional) {
+        return schema.bind(resolved(schema, command, positional));
+    }
+
+    /// @param positional the setting that arguments without a flag are values of
+    private static ResolvedSettings resolved(SettingsSchema<?> schema, ParseResult command, String positional) {
+        List<SettingValue> given = new ArrayList<>(SettingsOptions.given(schema, command));
+        List<String> values = command.matchedPositionalValue(0, List.<String>of());
+        if (!values.isEmpty()) {
+            given.add(new SettingValue(
+                    positional,
+                    values.stream().map(Arguments::value).toList(),
+                    command.matchedPositional(0).paramLabel()));
+        }
+        return schema.resolve(given);
+    }
+
     /// docs/SETTINGS.md.
     static String docs() {
         StringBuilder out = new StringBuilder("""
@@ -284,6 +299,8 @@ public final class CommandLineProgram {
         out.append("\n## generate\n").append(SettingsPrinter.markdown(GENERATE));
         out.append("\n## chat\n").append(SettingsPrinter.markdown(CHAT));
         out.append("\n## serve\n").append(SettingsPrinter.markdown(SERVE));
+        out.append("\n## report\n").append(SettingsPrinter.markdown(ReportCommand.REPORT));
+        out.append("\n## dashboard\n").append(SettingsPrinter.markdown(DashboardCommand.DASHBOARD));
         out.append("\n## init\n").append(SettingsPrinter.markdown(INIT));
         out.append("\n## merge\n").append(SettingsPrinter.markdown(MERGE));
         out.append("\n## export\n").append(SettingsPrinter.markdown(EXPORT));

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 import org.sftnative.config.SettingsSchema;
 import picocli.CommandLine;
 import picocli.CommandLine.Help;
@@ -16,6 +17,36 @@ import picocli.CommandLine.Model.PositionalParamSpec;
 final class Commands {
     private static final int WIDTH = 110;
 
+    static final String[] EXIT_STATUS = {
+        "0 done, 1 failed, 2 the input is wrong, 3 stopped as asked, 130 and 143 stopped by a signal."
+    };
+
+    /// Commands by what a person wants; one that is not here is listed last.
+    private static final List<Task> TASKS = List.of(
+            new Task("Train", List.of("train", "checkpoints", "tune", "merge", "init")),
+            new Task("Look at rows and runs", List.of("data", "report", "dashboard", "info")),
+            new Task("Use a model", List.of("generate", "chat", "eval", "serve", "export")));
+
+    private record Task(String name, List<String> commands) {}
+
+    private static final String[] EXAMPLES = {
+        "",
+        "From nothing to a model that answers:",
+        "  sft-native init --config models/quickstart.yaml --tokenizer models/tokenizer --output-dir base",
+        "  sft-native train --model base --train-file data/quickstart.jsonl --output-dir out \\",
+        "      --learning-rate 1e-3 --num-train-epochs 30 --gradient-accumulation-steps 1",
+        "  sft-native generate --model out --instruction \"Name three primary colours.\"",
+        "See what is trained, before and while it is:",
+        "  sft-native data data/quickstart.jsonl --model base",
+        "  sft-native train --model base --train-file data/quickstart.jsonl --output-dir out2 --dashboard",
+        "Stop before it learns by heart, and compare two runs:",
+        "  sft-native train --model base --train-file data/quickstart.jsonl --output-dir out3 \\",
+        "      --eval-fraction 0.1 --early-stopping-patience 2 --load-best-model-at-end --save-strategy epoch",
+        "  sft-native report out2 out3 --html comparison.html --png charts",
+        "Go on where a run was ended:",
+        "  sft-native train --model base --train-file data/quickstart.jsonl --output-dir out2 --resume",
+    };
+
     private Commands() {}
 
     static CommandLine build() {
@@ -23,10 +54,11 @@ final class Commands {
         root.usageMessage()
                 .description("Supervised fine-tuning of LLaMA-family models.", "")
                 .synopsisSubcommandLabel("COMMAND")
-                .commandListHeading("%nCommands:%n")
-                .footer(
-                        "",
-                        "Each command has its own --help. Exit status: 0 done, 1 failed, 2 the input is wrong, 3 stopped as asked.");
+                .commandListHeading("")
+                .footer(footer());
+        root.usageMessage()
+                .sectionMap()
+                .put(CommandLine.Model.UsageMessageSpec.SECTION_KEY_COMMAND_LIST, Commands::byTask);
         common(root);
         OptionSpec config = OptionSpec.builder("--config")
                 .paramLabel("FILE")
@@ -165,12 +197,87 @@ final class Commands {
         root.addSubcommand(
                 "doctor",
                 command("doctor", "Examine this machine: driver, libraries, kernels, rates.", "sft-native doctor"));
+        add(
+                root,
+                "report",
+                "Write the page of a run, or of several side by side: curves, what they say, answers, settings.",
+                "sft-native report out --png charts",
+                List.of(),
+                ReportCommand.REPORT);
+        directories(root, "report", "OUT", "0..*", "output directories of runs; the same as --runs");
+        add(
+                root,
+                "dashboard",
+                "Show a run live in a browser, while it goes on or after.",
+                "sft-native dashboard out",
+                List.of(),
+                DashboardCommand.DASHBOARD);
+        directories(root, "dashboard", "OUT", "0..1", "output directory of a run; the same as --run");
+        root.addSubcommand(
+                "completion",
+                command(
+                        "completion",
+                        "Print a script that lets bash and zsh complete commands and flags.",
+                        "source <(sft-native completion)"));
+        CommandSpec man = command("man", "Write the manual's pages into a directory.", "sft-native man share/man/man1");
+        man.addPositional(PositionalParamSpec.builder()
+                .paramLabel("DIR")
+                .type(String.class)
+                .required(true)
+                .arity("1")
+                .index("0")
+                .description("directory to write to")
+                .build());
+        man.usageMessage().hidden(true);
+        root.addSubcommand("man", man);
         CommandSpec docs = command("docs", "Print docs/SETTINGS.md.", "sft-native docs > docs/SETTINGS.md");
         docs.usageMessage().hidden(true);
         root.addSubcommand("docs", docs);
         return new CommandLine(root)
                 .setExpandAtFiles(false) // a prompt may start with @
                 .setUnmatchedOptionsAllowedAsOptionParameters(false);
+    }
+
+    private static void directories(CommandSpec root, String command, String label, String arity, String doc) {
+        root.subcommands()
+                .get(command)
+                .getCommandSpec()
+                .addPositional(PositionalParamSpec.builder()
+                        .paramLabel(label)
+                        .type(List.class)
+                        .auxiliaryTypes(String.class)
+                        .arity(arity)
+                        .index(arity.endsWith("*") ? "0..*" : "0")
+                        .description(doc)
+                        .build());
+    }
+
+    private static String[] footer() {
+        List<String> footer = new ArrayList<>(List.of(EXAMPLES));
+        footer.add("");
+        footer.add("Each command has its own --help. Exit status: " + EXIT_STATUS[0]);
+        return footer.toArray(String[]::new);
+    }
+
+    /// The list of commands under headings of what they are for.
+    private static String byTask(Help help) {
+        Map<String, Help> left = new LinkedHashMap<>(help.subcommands());
+        left.values().removeIf(command -> command.commandSpec().usageMessage().hidden());
+        StringBuilder text = new StringBuilder();
+        List<String> named =
+                TASKS.stream().flatMap(task -> task.commands.stream()).toList();
+        List<String> others =
+                left.keySet().stream().filter(name -> !named.contains(name)).toList();
+        Stream.concat(TASKS.stream(), Stream.of(new Task("More", others))).forEach(task -> {
+            text.append("\n").append(task.name).append(":\n");
+            task.commands.stream()
+                    .filter(left::containsKey)
+                    .forEach(name -> text.append("  %-12s %s%n"
+                            .formatted(
+                                    name,
+                                    left.get(name).commandSpec().usageMessage().description()[0])));
+        });
+        return text.toString();
     }
 
     static String usage(CommandLine command) {

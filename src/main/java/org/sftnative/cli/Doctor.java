@@ -17,6 +17,7 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.sftnative.metrics.Units;
 import org.sftnative.ops.CudaOps;
 import org.sftnative.tensor.Card;
+import org.sftnative.tensor.DataSheet;
 import org.sftnative.tensor.Devices;
 import org.sftnative.tensor.Tensors;
 import org.sftnative.tensor.Torch;
@@ -36,22 +37,6 @@ final class Doctor {
             "libcurand.so.10",
             "libnccl.so.2");
 
-    /// Of a card's data sheet.
-    ///
-    /// @param name part of the card's name
-    /// @param teraflops bf16, dense
-    /// @param terabytes a second
-    private record DataSheet(String name, double teraflops, double terabytes) {}
-
-    private static final List<DataSheet> SHEETS = List.of(
-            new DataSheet("H200", 989, 4.8),
-            new DataSheet("H100 80GB HBM3", 989, 3.35),
-            new DataSheet("H100 PCIe", 756, 2.0),
-            new DataSheet("A100-SXM4-80GB", 312, 2.04),
-            new DataSheet("A100 80GB PCIe", 312, 1.94),
-            new DataSheet("A100-SXM4-40GB", 312, 1.56),
-            new DataSheet("L40S", 362, 0.86),
-            new DataSheet("RTX 4090", 165, 1.01));
     /// Below this share of the data sheet something is wrong: sound cards reach 75% and more.
     private static final double SOUND = 0.6;
 
@@ -145,12 +130,9 @@ final class Doctor {
                         + " CUDA toolkit or pip install nvidia-cuda-nvrtc");
             }
         }
-        DataSheet sheet = SHEETS.stream()
-                .filter(s -> card.name().contains(s.name))
-                .findFirst()
-                .orElse(new DataSheet("", 0, 0));
-        rate("bf16 products", gemm(device, ScalarType.BFloat16, GEMM) / 1e12, "TFLOP/s", sheet.teraflops);
-        rate("copies", copy(device) / 1e12, "TB/s", sheet.terabytes);
+        DataSheet sheet = DataSheet.of(card.name()).orElse(new DataSheet("", 0, 0));
+        rate("bf16 products", gemm(device, ScalarType.BFloat16, GEMM) / 1e12, "TFLOP/s", sheet.teraflops());
+        rate("copies", copy(device) / 1e12, "TB/s", sheet.terabytes());
     }
 
     private void rate(String what, double rate, String unit, double sheet) {

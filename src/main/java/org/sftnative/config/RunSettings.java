@@ -11,7 +11,8 @@ public record RunSettings(
         EncodingSettings encoding,
         TrainingSettings training,
         LoraSettings lora,
-        SpikeSettings spikes) {
+        SpikeSettings spikes,
+        MonitorSettings monitor) {
     public RunSettings {
         boolean adapters = lora.enabled() || !model.adapter().isEmpty();
         if (model.adapter().size() > 1) {
@@ -36,16 +37,20 @@ public record RunSettings(
         if (!adapters && (model.loadIn_4bit() || model.loadIn_8bit())) {
             throw new InputException("a quantised model cannot be trained itself\n  add adapters: --lora-r 16");
         }
+        if (monitor.earlyStoppingPatience() > 0 && training.evalStrategy() == IntervalStrategy.NO) {
+            throw new InputException("early_stopping_patience needs evaluations, eval_strategy is no"
+                    + "\n  set eval_strategy to steps or epoch");
+        }
     }
 
-    /// A run that trains every weight and watches for no spikes.
+    /// A run that trains every weight and watches nothing.
     public RunSettings(
             ModelSettings model,
             DataSettings data,
             RowSettings rows,
             EncodingSettings encoding,
             TrainingSettings training) {
-        this(model, data, rows, encoding, training, LoraSettings.NONE, SpikeSettings.OFF);
+        this(model, data, rows, encoding, training, LoraSettings.NONE, SpikeSettings.OFF, MonitorSettings.NONE);
     }
 
     /// The run of a settings file, as `train --config` takes it.

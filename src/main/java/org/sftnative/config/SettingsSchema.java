@@ -15,6 +15,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.SequencedMap;
 import java.util.Set;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
@@ -130,6 +131,36 @@ public final class SettingsSchema<R extends Record> {
         return bind(resolve(given.entrySet().stream()
                 .map(e -> new SettingValue(e.getKey(), List.of(e.getValue()), "given"))
                 .toList()));
+    }
+
+    /// The settings of a record that are not their default, required ones left out: name and value, in order.
+    public SequencedMap<String, String> changed(R settings) {
+        SequencedMap<String, String> changed = new LinkedHashMap<>();
+        changed(settings, changed);
+        return changed;
+    }
+
+    private void changed(Record settings, Map<String, String> changed) {
+        for (RecordComponent component : settings.getClass().getRecordComponents()) {
+            Object value;
+            try {
+                value = component.getAccessor().invoke(settings);
+            } catch (ReflectiveOperationException e) {
+                throw new IllegalArgumentException(settings.getClass() + " is not a public record", e);
+            }
+            if (component.getAnnotation(Setting.class) == null) {
+                changed((Record) value, changed);
+                continue;
+            }
+            SettingsField field = find(snake(component.getName())).orElseThrow();
+            List<String> byDefault = field.defaultText().map(List::of).orElse(List.of());
+            boolean same = !field.required()
+                    && field.parse(new SettingValue(field.name(), byDefault, "default"))
+                            .equals(value);
+            if (!field.required() && !same) {
+                changed.put(field.name(), value instanceof Optional<?> o ? "" + o.orElse(null) : value.toString());
+            }
+        }
     }
 
     /// Required settings that have no value.

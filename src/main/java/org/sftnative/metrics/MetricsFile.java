@@ -47,31 +47,40 @@ public final class MetricsFile implements RunListener {
     public void on(RunEvent event) {
         switch (event) {
             case RunEvent.Started started -> start(started.firstStep());
-            case RunEvent.StepDone step -> {
-                if (step.logged()) {
-                    append(logged(step));
+            case RunEvent.StepDone step when !step.logged() -> {}
+            default -> {
+                Map<String, Number> line = values(event);
+                if (!line.isEmpty()) {
+                    append(line);
                 }
             }
+        }
+    }
+
+    /// The numbers of an event, in order; none of one that has none.
+    static Map<String, Number> values(RunEvent event) {
+        Map<String, Number> line = new LinkedHashMap<>();
+        switch (event) {
+            case RunEvent.StepDone step -> {
+                return logged(step);
+            }
             case RunEvent.Evaluated evaluated -> {
-                Map<String, Number> line = new LinkedHashMap<>();
                 line.put("step", evaluated.step());
                 line.put("epoch", evaluated.epoch());
                 line.put("eval_loss", evaluated.loss());
                 line.put("eval_runtime", evaluated.seconds());
                 line.put("eval_label_tokens", evaluated.labelTokens());
-                append(line);
             }
             case RunEvent.Finished finished -> {
-                Map<String, Number> line = new LinkedHashMap<>();
                 line.put("step", finished.step());
                 line.put("train_loss", finished.trainLoss());
                 line.put("train_runtime", finished.seconds());
                 line.put("tokens", finished.tokens());
                 line.put("peak_bytes", finished.peakBytes());
-                append(line);
             }
-            case RunEvent.Saved _, RunEvent.Warned _, RunEvent.Stopped _ -> {}
+            default -> {}
         }
+        return line;
     }
 
     private static Map<String, Number> logged(RunEvent.StepDone step) {

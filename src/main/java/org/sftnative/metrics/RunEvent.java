@@ -10,7 +10,15 @@ public sealed interface RunEvent {
     /// @param firstStep steps already done: 0, or where a resumed run goes on
     /// @param totalSteps steps when the run ends
     /// @param summary what was decided, each with its reason, in order: `precision` -> `fp32 (device cpu)`
-    record Started(long firstStep, long totalSteps, Map<String, String> summary) implements RunEvent {}
+    /// @param flopsPerToken floating-point operations that training one token of these rows takes; 0 if unknown
+    /// @param peakFlops operations a second of the device's data sheet; 0 if unknown
+    record Started(long firstStep, long totalSteps, Map<String, String> summary, double flopsPerToken, double peakFlops)
+            implements RunEvent {
+        /// On a device whose rate is unknown.
+        public Started(long firstStep, long totalSteps, Map<String, String> summary) {
+            this(firstStep, totalSteps, summary, 0, 0);
+        }
+    }
 
     /// An optimizer step was taken. Sent after every step; loggers decide which to print.
     ///
@@ -52,6 +60,16 @@ public sealed interface RunEvent {
     /// A checkpoint is complete on disk.
     record Saved(long step, Path directory, double seconds) implements RunEvent {}
 
+    /// The monitor saw what a person should look at; the run goes on as its settings say.
+    ///
+    /// @param kind `loss_spike`, `gradient_explosion`, `throughput_drop` or `eval_rise`
+    record Alerted(long step, String kind, String message) implements RunEvent {}
+
+    /// An answer of the model as it is now, beside the one that its rows give.
+    ///
+    /// @param prompt as the model sees it, cut to what a page shows
+    record Sampled(long step, String prompt, String expected, String answer) implements RunEvent {}
+
     /// Something that a person should read, though the run goes on.
     record Warned(String message) implements RunEvent {}
 
@@ -59,6 +77,9 @@ public sealed interface RunEvent {
     ///
     /// @param step steps done; 0: nothing to save
     record Stopped(long step, long totalSteps, Path output) implements RunEvent {}
+
+    /// The run ended in a failure; whoever started it prints what.
+    record Failed(String message) implements RunEvent {}
 
     /// The run ended well.
     ///

@@ -41,7 +41,7 @@ public final class Checkpoints {
     static final String MICRO_BATCH = "micro_batch_tokens";
 
     private static final long TRIAL_BYTES = 256L << 20;
-    private static final int VERSION = 3;
+    private static final int VERSION = 4;
     private static final String DAMAGED = "\n  the checkpoint is damaged: resume from another one";
     private static final JsonMapper JSON = JsonMapper.builder()
             .propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE)
@@ -66,7 +66,8 @@ public final class Checkpoints {
             RunIdentity run,
             SortedMap<String, String> recipe,
             long optimizerSteps,
-            Best best) {}
+            Best best,
+            Patience patience) {}
 
     /// The evaluation that is the best so far, among steps that were saved.
     ///
@@ -79,8 +80,8 @@ public final class Checkpoints {
     /// Where a run goes on.
     ///
     /// @param changed settings that may change on the way, and have: each with both values
-    record Restored(RunState state, String changed, Best best) {
-        static final Restored ANEW = new Restored(RunState.START, "", Best.NONE);
+    record Restored(RunState state, String changed, Best best, Patience patience) {
+        static final Restored ANEW = new Restored(RunState.START, "", Best.NONE, Patience.START);
     }
 
     /// What is saved beside the weights.
@@ -94,6 +95,7 @@ public final class Checkpoints {
             Map<String, Tensor> optimizer,
             long optimizerSteps,
             Best best,
+            Patience patience,
             long modelBytes) {}
 
     /// A checkpoint to go on from.
@@ -137,7 +139,8 @@ public final class Checkpoints {
                     identity,
                     recipe,
                     content.optimizerSteps(),
-                    content.best());
+                    content.best(),
+                    content.patience());
             AtomicFiles.writeText(
                     temporary.resolve(STATE),
                     JSON.writerWithDefaultPrettyPrinter().writeValueAsString(saved) + "\n");
@@ -314,7 +317,8 @@ public final class Checkpoints {
         return new Restored(
                 sameCut ? saved.state : saved.state.withMicroBatchTokens(0), // another size is wanted now
                 Stream.of(other, changed).filter(text -> !text.isEmpty()).collect(Collectors.joining(", ")),
-                saved.best);
+                saved.best,
+                saved.patience);
     }
 
     private static Saved read(Path file) {

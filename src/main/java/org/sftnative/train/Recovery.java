@@ -78,6 +78,7 @@ record Recovery(TrainLoop.Hooks hooks, RunListener listener, int limit, long tot
         String which = from == state.step() ? "its rows" : "the rows of steps " + (from + 1) + " to it";
         listener.on(new RunEvent.Started(
                 back.step(), totalSteps, Map.of("rolled back", what + "; " + which + " are left out")));
+        listener.on(SpikeGuard.alert(state.step() + 1, why + "; the run goes on from step " + back.step()));
         return back.withSpikes(back.spikes().rolledBack(back.step(), spikes, from, state.step()))
                 .withMicroBatchTokens(state.microBatchTokens());
     }

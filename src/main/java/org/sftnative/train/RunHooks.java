@@ -31,6 +31,7 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
     private final Checkpoints checkpoints;
     private final StepPlan plan;
     private final Optional<Dataset> held;
+    private final Samples samples;
     private final Control control;
     private final Origin origin;
     private final Optional<String> chatTemplate;
@@ -40,6 +41,8 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
     private Optional<Snapshot> snapshot;
     private Optional<Future<RunEvent.Saved>> writing = Optional.empty();
     private Checkpoints.Best best;
+    private Patience patience;
+    private boolean sampling = true;
     private RunEvent.Evaluated evaluated = NOT_YET;
     private long savedStep;
     private long savedNanos = System.nanoTime();
@@ -51,7 +54,14 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
     /// @param saves whether checkpoints are to come
     /// @param saveEveryNanos most time between two checkpoints; 0: no limit
     /// @param metric by what evaluations are compared
-    record Control(RunControl requests, Path output, boolean saves, long saveEveryNanos, BestMetric metric) {}
+    /// @param stopping when the run ends early
+    record Control(
+            RunControl requests,
+            Path output,
+            boolean saves,
+            long saveEveryNanos,
+            BestMetric metric,
+            EarlyStopping stopping) {}
 
     /// Puts weights and optimizer back to where a run began.
     interface Origin {
@@ -61,10 +71,12 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
     }
 
     /// @param held rows to score
+    /// @param samples asked at each evaluation
     /// @param origin where a rollback finds weights
     /// @param chatTemplate what is saved with the model instead of its own
     /// @param savedStep step of the checkpoint in the output directory that the run goes on from; 0: none
     /// @param best among the checkpoints there
+    /// @param patience of the evaluations so far
     RunHooks(
             Trainee trainee,
             CausalLm model,
@@ -73,12 +85,14 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
             Checkpoints checkpoints,
             StepPlan plan,
             Optional<Dataset> held,
+            Samples samples,
             Control control,
             Origin origin,
             Optional<String> chatTemplate,
             RunListener listener,
             long savedStep,
-            Checkpoints.Best best) {
+            Checkpoints.Best best,
+            Patience patience) {
         this.trainee = trainee;
         this.model = model;
         this.loss = loss;
@@ -86,6 +100,7 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
         this.checkpoints = checkpoints;
         this.plan = plan;
         this.held = held;
+        this.samples = samples;
         this.control = control;
         this.origin = origin;
         this.chatTemplate = chatTemplate;
@@ -94,6 +109,7 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
         this.snapshot = control.saves() ? Optional.of(new Snapshot(model.parameters(), optimizer)) : Optional.empty();
         this.savedStep = savedStep;
         this.best = best;
+        this.patience = patience;
     }
 
     @Override
@@ -107,7 +123,37 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
         Evaluator.Score score = score(new Evaluator(StepPlan.evaluation(held.orElseThrow(), tokens)));
         evaluated = new RunEvent.Evaluated(
                 state.step(), plan.epochAt(state.step()), score.loss(), score.labelTokens(), score.seconds());
+        patience = control.stopping().after(patience, evaluated);
+        sample(state.step());
         return evaluated;
+    }
+
+    /// Whether evaluations have not improved for too long.
+    @Override
+    public boolean endsEarly() {
+        return control.stopping().isDue(patience);
+    }
+
+    /// Why the run ends early.
+    String whyEarly() {
+        return control.stopping().why(patience);
+    }
+
+    /// Answers are for whoever looks on: no run is lost for them.
+    private void sample(long step) {
+        if (!sampling) {
+            return;
+        }
+        try {
+            samples.ask(model, step, listener);
+        } catch (RuntimeException e) {
+            if (!TorchErrors.isOutOfMemory(e)) {
+                throw e;
+            }
+            sampling = false;
+            model.shrink();
+            listener.on(new RunEvent.Warned("no memory to let the model answer: the report gets no more samples"));
+        }
     }
 
     /// The score does not depend on the micro-batches: where memory runs out, smaller ones will do.
@@ -152,6 +198,7 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
                 copy.optimizer(),
                 optimizer.steps(),
                 best,
+                patience,
                 bytes(trainee.sources(copy.weights())));
         long began = System.nanoTime();
         writing = Optional.of(writer.submit(() -> {
@@ -196,6 +243,7 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
         Checkpoints.Restored restored = origin.restore(to);
         savedStep = to.isPresent() ? restored.state().step() : 0;
         best = restored.best();
+        patience = restored.patience();
         evaluated = NOT_YET;
         return restored.state();
     }

@@ -7,15 +7,22 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Collectors;
+import org.bytedeco.pytorch.Tensor;
 import org.sftnative.config.EncodingSettings;
 import org.sftnative.config.OverlongChoice;
 import org.sftnative.config.RunSettings;
+import org.sftnative.config.SettingsSchema;
 import org.sftnative.config.TrainingSettings;
 import org.sftnative.data.Dataset;
 import org.sftnative.data.StepPlan;
 import org.sftnative.data.StepShape;
 import org.sftnative.data.TrainingData;
+import org.sftnative.metrics.Units;
+import org.sftnative.model.CausalLm;
+import org.sftnative.model.LlamaEngine;
 import org.sftnative.model.ParameterLayout;
+import org.sftnative.model.Parameters;
+import org.sftnative.optim.AdamWOptimizer;
 import org.sftnative.tensor.Devices;
 import org.sftnative.tensor.Torch;
 
@@ -33,6 +40,10 @@ final class RunSummary {
                 "model",
                 settings.model().modelNameOrPath() + " (" + loaded.config().modelType() + ", "
                         + ParameterLayout.of(loaded.config()).parameterCount() + " parameters)");
+        if (compute.adapters().isEmpty()) {
+            long all = ParameterLayout.of(loaded.config()).parameterCount();
+            summary.put("trained", "all " + Units.count(all) + " parameters");
+        }
         summary.put("device", Devices.name(loaded.device()) + " (" + Torch.threads() + " CPU threads)");
         summary.put(
                 "precision",
@@ -64,8 +75,49 @@ final class RunSummary {
         }
         summary.put("loss on", lossOn(settings.encoding()));
         summary.put("step", step(settings, plan));
+        summary.put("steps", TrainLoop.totalSteps(training, plan) + steps(training));
+        Map<String, String> changed = SettingsSchema.of(RunSettings.class).changed(settings);
+        if (!changed.isEmpty()) {
+            summary.put(
+                    "settings",
+                    changed.entrySet().stream()
+                            .map(e -> e.getKey() + " " + e.getValue())
+                            .collect(Collectors.joining(", ")));
+        }
         checkpoint.ifPresent(path -> summary.put("resumed from", path.toString()));
         return summary;
+    }
+
+    private static String steps(TrainingSettings training) {
+        return training.maxSteps() > 0
+                ? " (max_steps)"
+                : String.format(Locale.ROOT, " (%.3g epochs)", training.numTrainEpochs());
+    }
+
+    /// Bytes of what lives as long as the run.
+    static String memory(ComputePlan compute, CausalLm model, AdamWOptimizer optimizer) {
+        Parameters weights = model.parameters();
+        long bytes = weights.flatWeights().nbytes();
+        long state =
+                optimizer.state().values().stream().mapToLong(Tensor::nbytes).sum();
+        long gradients = weights.flatGradients().nbytes();
+        return "trained weights " + Units.bytes(bytes) + ", gradients " + Units.bytes(gradients) + ", optimizer "
+                + Units.bytes(state) + activations(compute);
+    }
+
+    private static String activations(ComputePlan compute) {
+        if (!compute.fused() || compute.adapters().isPresent()) {
+            return "";
+        }
+        LoadedModel loaded = compute.loaded();
+        return ", activations "
+                + Units.bytes(LlamaEngine.plannedBytes(
+                        loaded.config(),
+                        compute.recompute(),
+                        loaded.dtype(),
+                        loaded.device(),
+                        compute.microBatchTokens()))
+                + " for " + compute.microBatchTokens() + " tokens";
     }
 
     private static String step(RunSettings settings, StepPlan plan) {

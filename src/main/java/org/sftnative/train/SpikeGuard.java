@@ -6,6 +6,7 @@ import java.util.Optional;
 import org.sftnative.config.SpikeChoice;
 import org.sftnative.config.SpikeRule;
 import org.sftnative.config.SpikeSettings;
+import org.sftnative.metrics.RunEvent;
 
 /// Tells spikes of loss and gradient norm from the ordinary, and says what to do about one. It remembers nothing:
 /// all that it goes by is in [SpikeState], so that a resumed run decides as the uninterrupted one.
@@ -70,6 +71,13 @@ public record SpikeGuard(SpikeSettings settings) {
                 spike.filter(_ -> first || choice == SpikeChoice.SKIP || choice == SpikeChoice.ROLLBACK)
                         .map(why -> why + done),
                 after);
+    }
+
+    /// Tells of a spike.
+    ///
+    /// @param why of a verdict
+    static RunEvent.Alerted alert(long step, String why) {
+        return new RunEvent.Alerted(step, why.startsWith("loss") ? "loss_spike" : "gradient_explosion", why);
     }
 
     private Optional<String> reason(String what, double value, List<Double> window, double ratio) {

@@ -48,6 +48,11 @@ public final class TrainLoop {
         /// Whether there is anything to evaluate.
         boolean evaluates();
 
+        /// Whether the run has learnt enough, and ends before its last step.
+        default boolean endsEarly() {
+            return false;
+        }
+
         /// Takes a checkpoint, unless this step has one.
         ///
         /// @throws RuntimeException if the one before could not be written
@@ -106,12 +111,12 @@ public final class TrainLoop {
     /// Trains from a state to the last step.
     ///
     /// @param state [RunState#START], or what a checkpoint kept
-    /// @return the state after the last step, or after the one at which the run was asked to stop
+    /// @return the state after the last step, or after the one at which the run ended early or was asked to stop
     /// @throws DivergedException if loss or gradient were not finite three steps in a row
     /// @throws RunLostException if there was no memory for an update
     public RunState run(RunState state) {
         long lastLog = System.nanoTime();
-        while (state.step() < totalSteps) {
+        while (state.step() < totalSteps && !hooks.endsEarly()) {
             // 0. what is asked from outside is answered between two steps
             RunControl.Request request = hooks.request();
             if (request != RunControl.Request.NONE) {
@@ -163,8 +168,7 @@ public final class TrainLoop {
             boolean log = state.step() % settings.loggingSteps() == 0 || state.step() == totalSteps || lost;
             listener.on(stepDone(state, gradNorm, learningRate, System.nanoTime() - lastLog, log));
             if (verdict.why().isPresent()) {
-                listener.on(new RunEvent.Warned(
-                        "step " + state.step() + ": " + verdict.why().get()));
+                listener.on(SpikeGuard.alert(state.step(), verdict.why().get()));
             }
             if (!finite) {
                 recovery.skipped(state, lossSum / step.labelTokens(), gradNorm);

@@ -89,6 +89,15 @@ public final class Training {
             StepShape shape = StepShape.of(settings.data(), settings.encoding().maxLength(), training.rowsPerStep());
             StepPlan plan = StepPlan.of(data.train(), settings.data(), shape, microBatchTokens, training.seed());
             long total = TrainLoop.totalSteps(training, plan);
+            BestMetric metric = BestMetric.of(training);
+            EarlyStopping stopping = new EarlyStopping(
+                    metric,
+                    settings.monitor().earlyStoppingPatience(),
+                    settings.monitor().earlyStoppingThreshold());
+            if (stopping.patience() > 0 && data.eval().isEmpty()) {
+                throw new InputException("early_stopping_patience needs evaluation rows"
+                        + "\n  give --eval-file, or keep some with --eval-fraction 0.1");
+            }
 
             try (Trainee trainee = Trainee.of(settings, loaded, compute, checkpoint)) {
                 trainee.weights().enableGradients();
@@ -128,17 +137,21 @@ public final class Training {
                                     checkpoints,
                                     plan,
                                     data.eval(),
+                                    Samples.of(
+                                            settings.monitor().reportSamples(), data.eval(), microBatchTokens, loaded),
                                     new RunHooks.Control(
                                             requests,
                                             training.outputDir(),
                                             training.saveStrategy() != IntervalStrategy.NO,
                                             training.saveOnTimeNanos(),
-                                            BestMetric.of(training)),
+                                            metric,
+                                            stopping),
                                     back -> goBack(back.or(() -> checkpoint), trainee, optimizer, checkpoints),
                                     chatTemplate(settings.encoding(), loaded),
                                     listener,
                                     inPlace ? start.step() : 0,
-                                    inPlace ? restored.best() : Checkpoints.Best.NONE)) {
+                                    inPlace ? restored.best() : Checkpoints.Best.NONE,
+                                    restored.patience())) {
                         checkpoints.clean(checkpoint.isEmpty());
                         List<String> old = requests.forgetOld(training.outputDir());
                         hooks.tryOut();
@@ -147,7 +160,14 @@ public final class Training {
                         if (!restored.changed().isEmpty()) {
                             summary.put("changed since", restored.changed());
                         }
-                        listener.on(new RunEvent.Started(start.step(), total, summary));
+                        summary.put("memory", RunSummary.memory(compute, model, optimizer));
+                        listener.on(new RunEvent.Started(
+                                start.step(),
+                                total,
+                                summary,
+                                ModelFlops.perToken(
+                                        loaded.config(), compute.adapters().isPresent(), data.train()),
+                                ModelFlops.peak(loaded.device())));
                         found.ifPresent(f -> f.passedOver().forEach(why -> listener.on(new RunEvent.Warned(why))));
                         old.forEach(name -> listener.on(
                                 new RunEvent.Warned(training.outputDir().resolve(name)
@@ -164,7 +184,12 @@ public final class Training {
                                 listener);
                         RunState end = loop.run(start);
                         hooks.await();
-                        if (end.step() < total) {
+                        boolean early = hooks.endsEarly();
+                        if (early) {
+                            listener.on(new RunEvent.Warned("the run ends early, after step " + end.step() + " of "
+                                    + total + ": " + hooks.whyEarly()));
+                        }
+                        if (end.step() < total && !early) {
                             listener.on(new RunEvent.Stopped(end.step(), total, training.outputDir()));
                             return end;
                         }

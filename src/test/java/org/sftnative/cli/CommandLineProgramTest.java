@@ -240,7 +240,7 @@ class CommandLineProgramTest {
     @Test
     void noCommandShowsTheCommandsAndExitsWithTwo() {
         assertEquals(2, run());
-        assertTrue(err().contains("Commands:"), err());
+        assertTrue(err().contains("\nTrain:\n  train "), err());
         assertEquals("", out());
     }
 

@@ -43,9 +43,9 @@ class SpikeRunTest {
     @Test
     void aSpikeIsToldAndTrainedUnlessSomethingElseIsAskedFor() throws IOException {
         Outcome outcome = train(whole).succeeded();
-        assertTrue(outcome.out().contains("warning: step 18: loss "), outcome.out());
-        assertTrue(outcome.out().contains("warning: step 38: loss "), outcome.out());
-        assertEquals(2, outcome.out().split("warning: ", -1).length - 1, outcome.out());
+        assertTrue(outcome.out().contains("alert at step 18: loss "), outcome.out());
+        assertTrue(outcome.out().contains("alert at step 38: loss "), outcome.out());
+        assertEquals(2, outcome.out().split("alert at ", -1).length - 1, outcome.out());
         assertEquals(STEPS, Program.steps(whole, "loss").size());
     }
 

@@ -34,7 +34,7 @@ class ConsoleProgressTest {
         assertEquals("""
                 precision           fp32 (device cpu)
                 micro_batch_tokens  4096 (default)
-                step 10/366  epoch 0.08  loss 1.2346  ETA 11m52s  3,530 tok/s  lr 1.98e-05  grad norm 1.500
+                step 10/366  epoch 0.08  loss 1.2346  lr 1.98e-05  grad norm 1.500  3,530 tok/s  peak 3.0 GiB  11m52s left
                 eval at step 10: loss 1.5000  12.3k label tokens  12.3s
                 saved out/checkpoint-10 (500ms)
                 warning: 3 rows were cut
@@ -71,7 +71,57 @@ class ConsoleProgressTest {
         nanos.set(10_000_000_000L);
         progress.on(step(105, 110, true));
         assertTrue(text().startsWith("going on after step 100 of 110\n"), text());
-        assertTrue(text().contains("ETA 10.0s "), text()); // 5 steps took 10 s, 5 are left
+        assertTrue(text().contains("  10.0s left"), text()); // 5 steps took 10 s, 5 are left
+    }
+
+    @Test
+    void noLineIsWiderThanTheTerminal() {
+        for (int columns : new int[] {20, 40, 60, 80, 100, 120}) {
+            bytes.reset();
+            ConsoleProgress progress = progress(new Screen(true, false, () -> columns));
+            progress.on(new RunEvent.Started(
+                    0, 366, Map.of("model", "words ".repeat(40).strip())));
+            for (int step = 1; step <= 20; step++) {
+                nanos.addAndGet(1_000_000_000);
+                progress.on(step(step, 366, step % 10 == 0));
+            }
+            String shown = text().replaceAll("\033\\[[?0-9]*[A-Za-z]", "");
+            for (String line : shown.split("[\r\n]")) {
+                assertTrue(line.length() <= Math.max(columns, 27), columns + ": '" + line + "'");
+            }
+            assertTrue(shown.contains("step 20/366"), shown); // the step is never left out
+        }
+    }
+
+    @Test
+    void onlyAlertsWarningsAndTheEndAreColoured() {
+        ConsoleProgress progress = progress(new Screen(true, true, () -> 80));
+        progress.on(new RunEvent.Started(0, 10, Map.of("model", "x")));
+        progress.on(new RunEvent.Alerted(1, "loss_spike", "high"));
+        progress.on(new RunEvent.Warned("odd"));
+        progress.on(new RunEvent.Evaluated(1, 0.1, 1, 1, 1));
+        progress.on(new RunEvent.Finished(10, 1, 1, 1, 1, Path.of("out")));
+        assertEquals(3, text().split("\033\\[3[0-9]m", -1).length - 1, text());
+        assertTrue(text().contains("\033[31malert\033[0m at step 1: high\n\033[33mwarning\033[0m: odd\n"), text());
+    }
+
+    @Test
+    void whatAModelSaysDoesNotMoveTheCursor() {
+        ConsoleProgress progress = progress(false);
+        progress.on(new RunEvent.Sampled(3, "q", "ex\u001b[2Jpected", "an\r\nswer\u0007"));
+        progress.on(new RunEvent.Sampled(3, "second question", "b", "c"));
+        assertEquals("answer at step 3: an swer  (expected: ex [2Jpected)\n", text());
+    }
+
+    @Test
+    void theProgressLineShowsTheSmoothedLossOfSteps() {
+        SmoothedLoss smoothed = new SmoothedLoss();
+        // sums since the last logged step: 4 tokens of loss 2, then 4 of loss 1, then a fresh sum of loss 3
+        smoothed.add(new RunEvent.StepDone(1, 9, 0, 2, 1, 0, 4, 4, 1, 0, false));
+        smoothed.add(new RunEvent.StepDone(2, 9, 0, 1.5, 1, 0, 8, 8, 1, 0, true));
+        smoothed.add(new RunEvent.StepDone(3, 9, 0, 3, 1, 0, 4, 4, 1, 0, false));
+        double mean = (0.81 * 0.1 * 2 + 0.9 * 0.1 * 1 + 0.1 * 3) / (0.81 * 0.1 + 0.9 * 0.1 + 0.1);
+        assertEquals(mean, smoothed.value(), 1e-12);
     }
 
     @Test
@@ -97,7 +147,11 @@ class ConsoleProgressTest {
     }
 
     private ConsoleProgress progress(boolean terminal) {
-        return new ConsoleProgress(new PrintStream(bytes, true, StandardCharsets.UTF_8), terminal, nanos::get);
+        return progress(terminal ? new Screen(true, false, () -> 0) : Screen.FILE);
+    }
+
+    private ConsoleProgress progress(Screen screen) {
+        return new ConsoleProgress(new PrintStream(bytes, true, StandardCharsets.UTF_8), screen, nanos::get);
     }
 
     private String text() {
@@ -105,6 +159,6 @@ class ConsoleProgressTest {
     }
 
     private static RunEvent.StepDone step(long step, long total, boolean logged) {
-        return new RunEvent.StepDone(step, total, 0.08, 1.23456, 1.5, 1.98e-5, 35_300, 100, 10, 1, logged);
+        return new RunEvent.StepDone(step, total, 0.08, 1.23456, 1.5, 1.98e-5, 35_300, 100, 10, 3L << 30, logged);
     }
 }

@@ -68,11 +68,9 @@ class CheckpointsTest {
         try (PointerScope _ = new PointerScope();
                 AdamWOptimizer optimizer = optimizer()) {
             checkpoints().save(content(state, optimizer), directory -> write(directory, "weights"));
-            assertEquals(
-                    state,
-                    checkpoints()
-                            .restore(output.resolve("checkpoint-2"), optimizer, false)
-                            .state());
+            Checkpoints.Restored restored = checkpoints().restore(output.resolve("checkpoint-2"), optimizer, false);
+            assertEquals(state, restored.state());
+            assertEquals(new Patience(3, 2, 1 / 3.0), restored.patience());
         }
     }
 
@@ -86,7 +84,13 @@ class CheckpointsTest {
 
     private static Checkpoints.Content content(RunState state, AdamWOptimizer optimizer) {
         return new Checkpoints.Content(
-                state, state.step() / 10.0, optimizer.state(), optimizer.steps(), Checkpoints.Best.NONE, 100);
+                state,
+                state.step() / 10.0,
+                optimizer.state(),
+                optimizer.steps(),
+                Checkpoints.Best.NONE,
+                new Patience(3, 2, 1 / 3.0),
+                100);
     }
 
     private Checkpoints checkpoints() {
