@@ -16,6 +16,8 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.Set;
+import java.util.SortedMap;
+import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.concurrent.CompletionService;
 import java.util.concurrent.ExecutionException;
@@ -119,13 +121,13 @@ public final class HubClient implements AutoCloseable {
             } else if (!small.contains("tokenizer.json")) {
                 throw new InputException(name + " has no tokenizer.json\n  give a model that has one");
             }
-            fetch(name, listing.commit(), small, cache);
+            fetch(name, listing, small, cache);
             cache.note(name.revision(), listing.commit());
             if (need == Need.MODEL) {
                 if (small.contains(ModelDirectory.CONFIG)) {
                     ModelDirectory.checkKind(snapshot, JsonFiles.readObject(snapshot.resolve(ModelDirectory.CONFIG)));
                 }
-                fetch(name, listing.commit(), weights(name, listing.files(), snapshot), cache);
+                fetch(name, listing, weights(name, listing.files(), snapshot), cache);
             }
             return snapshot;
         } catch (IOException e) {
@@ -159,11 +161,34 @@ public final class HubClient implements AutoCloseable {
         }
     }
 
-    private record Listing(String commit, Set<String> files) {}
+    /// @param files by name, what the list says of each
+    private record Listing(String commit, SortedMap<String, Listed> known) {
+        Set<String> files() {
+            return known.keySet();
+        }
+    }
+
+    /// What a list of files says of one: a mirror may say nothing.
+    ///
+    /// @param hash SHA-256 of an LFS file, git's SHA-1 of another
+    private record Listed(Optional<String> hash, OptionalLong size) {
+        static Listed of(JsonNode sibling) {
+            JsonNode lfs = sibling.path("lfs");
+            String hash = lfs.isObject()
+                    ? lfs.path("sha256").asString("")
+                    : sibling.path("blobId").asString("");
+            JsonNode size = (lfs.isObject() ? lfs : sibling).path("size");
+            return new Listed(
+                    Optional.of(hash).filter(HubDownload::isHash),
+                    size.isIntegralNumber() && size.canConvertToLong() && size.asLong() >= 0
+                            ? OptionalLong.of(size.asLong())
+                            : OptionalLong.empty());
+        }
+    }
 
     private Listing list(HubName name) {
         URI address = URI.create(settings.endpoint() + "/api/models/" + name.id() + "/revision/"
-                + URLEncoder.encode(name.revision(), StandardCharsets.UTF_8));
+                + URLEncoder.encode(name.revision(), StandardCharsets.UTF_8) + "?blobs=true");
         JsonNode answer = http.insist(name.toString(), listener, true, () -> {
             try (HubHttp.Answer got = http.get(address, 0)) {
                 if (got.status() != 200) {
@@ -176,14 +201,14 @@ public final class HubClient implements AutoCloseable {
             }
         });
         String commit = answer.path("sha").asString("");
-        Set<String> files = new TreeSet<>();
+        SortedMap<String, Listed> files = new TreeMap<>();
         for (JsonNode sibling : answer.path("siblings")) {
             String file = sibling.path("rfilename").asString("");
             if (NOT_A_NAME.matcher(file).matches()) {
                 throw new InputException(name + " lists a file '" + Shown.text(file)
                         + "', which is a path out of it\n  do not use this model");
             }
-            files.add(file);
+            files.put(file, Listed.of(sibling));
         }
         if (!HubName.isCommit(commit) || files.isEmpty()) {
             throw new HubException(settings.endpoint() + " answers for " + name
@@ -259,12 +284,13 @@ public final class HubClient implements AutoCloseable {
                                 .allMatch(shard -> Files.exists(snapshot.resolve(shard)));
     }
 
-    private void fetch(HubName name, String commit, Set<String> files, HubCache cache) throws IOException {
+    private void fetch(HubName name, Listing listing, Set<String> files, HubCache cache) throws IOException {
+        String commit = listing.commit();
         // a commit's files never change: what is linked was verified
         List<String> missing = files.stream()
                 .filter(file -> !Files.exists(cache.snapshot(commit).resolve(file)))
                 .toList();
-        List<HubDownload.Wanted> wanted = together(missing, file -> describe(name, commit, file));
+        List<HubDownload.Wanted> wanted = together(missing, file -> describe(name, listing, file));
         Map<String, HubDownload.Wanted> blobs = new LinkedHashMap<>(); // two files may have one content
         long bytes = 0;
         for (HubDownload.Wanted one : wanted) {
@@ -287,8 +313,10 @@ public final class HubClient implements AutoCloseable {
         }
     }
 
-    /// Asks what a file is.
-    private HubDownload.Wanted describe(HubName name, String commit, String file) {
+    /// Asks what a file is. An ETag that is no hash (a mirror's) gives way to the list's hash.
+    private HubDownload.Wanted describe(HubName name, Listing listing, String file) {
+        String commit = listing.commit();
+        Listed listed = listing.known().get(file);
         URI address = URI.create(settings.endpoint() + "/" + name.id() + "/resolve/" + commit + "/"
                 + URLEncoder.encode(file, StandardCharsets.UTF_8)
                         .replace("+", "%20")
@@ -310,9 +338,10 @@ public final class HubClient implements AutoCloseable {
                             + Shown.text(is) + " and its ETag '" + Shown.text(etag) + "'\n  asked for was " + commit
                             + ": is HF_ENDPOINT a Hub or a mirror of it?");
                 }
-                if (!HubDownload.isHash(etag)) {
-                    listener.said(
-                            name + ": " + file + " is verified by its size alone: the ETag '" + etag + "' is no hash");
+                String content = HubDownload.isHash(etag) ? etag : listed.hash().orElse(etag);
+                if (!HubDownload.isHash(content)) {
+                    listener.said(name + ": " + file + " is verified by its size alone: the ETag '" + etag
+                            + "' is no hash, and the list of files has none");
                 }
                 Optional<String> length = answer.header("X-Linked-Size");
                 if (length.isEmpty() && answer.status() < 300) {
@@ -322,10 +351,10 @@ public final class HubClient implements AutoCloseable {
                         name,
                         file,
                         address,
-                        etag,
+                        content,
                         length.filter(text -> text.matches("\\d{1,18}"))
                                 .map(text -> OptionalLong.of(Long.parseLong(text)))
-                                .orElse(OptionalLong.empty()));
+                                .orElse(listed.size()));
             }
         });
     }

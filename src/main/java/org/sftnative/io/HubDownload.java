@@ -45,8 +45,8 @@ final class HubDownload {
     ///
     /// @param file its name in the repository
     /// @param address where it is fetched from
-    /// @param etag hash of its content: SHA-256 of an LFS file, git's SHA-1 of another; or what a
-    /// mirror says instead
+    /// @param etag hash of its content: SHA-256 of an LFS file, git's SHA-1 of another; or, where neither
+    /// the file nor the list has one, what a mirror says instead
     /// @param size bytes, where the Hub says so
     record Wanted(HubName name, String file, URI address, String etag, OptionalLong size) {
         @Override

@@ -177,7 +177,9 @@ final class HubHttp implements AutoCloseable {
             answer.close();
             uri = next;
         }
-        throw new Passing("more than " + MOST_REDIRECTS + " redirects", Optional.empty());
+        // a circle stays one: no reason to try again
+        throw new HubException(settings.endpoint() + " leads from redirect to redirect, more than " + MOST_REDIRECTS
+                + "\n  is HF_ENDPOINT a Hub or a mirror of it?");
     }
 
     private HttpResponse<InputStream> exchange(HttpRequest request) throws IOException {
@@ -258,7 +260,9 @@ final class HubHttp implements AutoCloseable {
                             case "RevisionNotFound" ->
                                 at + ": there is no revision '" + name.revision() + "' (404)\n  give a branch, a tag"
                                         + " or a commit after the @";
-                            case "EntryNotFound" -> at + ": there is no file " + what + " (404)";
+                            case "EntryNotFound" ->
+                                at + ": there is no file " + what + " (404)\n  give another revision after the"
+                                        + " @; a mirror may not have all of it";
                             default -> at + ": there is no such model (404)\n  " + spelling(name);
                         };
                     default -> at + ": " + what + " is refused with status " + answer.status();

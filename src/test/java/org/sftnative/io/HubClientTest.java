@@ -395,8 +395,58 @@ class HubClientTest {
         assertTrue(failed(ID).getMessage().contains("../../evil"));
     }
 
+    /// A mirror's ETags: the list's hashes take their place, and name the blobs.
+    @Test
+    void anEtagThatIsNoHashGivesWayToTheListsHash() throws IOException {
+        server.etag = Optional.of("x");
+        verified(fetch(ID));
+        assertEquals(List.of(), said);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {WEIGHTS, "tokenizer.json"})
+    void wrongBytesUnderAnEtagThatIsNoHashAreAnError(String file) {
+        server.etag = Optional.of("x");
+        server.fail(file, new Fault.Flip(), new Fault.Flip(), new Fault.Flip());
+        String message = failed(ID).getMessage();
+        assertTrue(message.contains(file + " is damaged") && message.contains(server.hash(file)), message);
+    }
+
+    @Test
+    void redirectsInACircleAreNotTriedAgain() {
+        server.fail(
+                "HEAD config.json",
+                circle(),
+                circle(),
+                circle(),
+                circle(),
+                circle(),
+                circle(),
+                circle(),
+                circle(),
+                circle(),
+                circle(),
+                circle(),
+                circle(),
+                circle(),
+                circle(),
+                circle(),
+                circle());
+        assertTrue(failed(ID).getMessage().contains("from redirect to redirect"));
+        long asked = server.requests.stream()
+                .filter(r -> r.path().endsWith("/config.json"))
+                .count();
+        assertTrue(asked <= 11, asked + " requests");
+    }
+
+    private Fault circle() {
+        String there = "/" + ID + "/resolve/" + HubServer.COMMIT + "/config.json";
+        return new Fault.Status(302, Map.of("Location", there));
+    }
+
     @Test
     void anEtagThatIsNoHashIsSaid() {
+        server.listsHashes = false;
         server.etag = Optional.of("5f-1a");
         // one for all files: only sizes tell them apart, and they differ
         assertThrows(RuntimeException.class, () -> fetch(ID));

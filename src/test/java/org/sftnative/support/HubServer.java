@@ -75,6 +75,8 @@ public final class HubServer implements AutoCloseable {
     public volatile boolean gated;
     /// Whether the model is to be seen with the token alone.
     public volatile boolean isPrivate;
+    /// Whether the list has hashes and sizes, if it is asked for them; a mirror's may not.
+    public volatile boolean listsHashes = true;
     /// What HEAD says in place of the hash.
     public volatile Optional<String> etag = Optional.empty();
 
@@ -217,10 +219,22 @@ public final class HubServer implements AutoCloseable {
             status(exchange, status);
             return;
         }
+        boolean hashes =
+                listsHashes && "blobs=true".equals(exchange.getRequestURI().getQuery());
         String siblings = Stream.concat(files.keySet().stream(), alsoListed.stream())
-                .map(name -> "{\"rfilename\":\"" + name.replace("\\", "\\\\").replace("\0", "\\u0000") + "\"}")
+                .map(name -> "{\"rfilename\":\"" + name.replace("\\", "\\\\").replace("\0", "\\u0000") + "\""
+                        + (hashes && files.containsKey(name) ? listed(name) : "") + "}")
                 .collect(Collectors.joining(","));
         json(exchange, "{\"id\":\"" + id + "\",\"sha\":\"" + COMMIT + "\",\"siblings\":[" + siblings + "]}");
+    }
+
+    private String listed(String file) {
+        int size = files.get(file).length;
+        return ",\"size\":" + size
+                + (isLfs(file)
+                        ? ",\"blobId\":\"" + COMMIT + "\",\"lfs\":{\"sha256\":\"" + hash(file) + "\",\"size\":" + size
+                                + ",\"pointerSize\":130}"
+                        : ",\"blobId\":\"" + hash(file) + "\"");
     }
 
     private String entry(String file) {
