@@ -78,7 +78,7 @@ final class Commands {
         add(
                 root,
                 "eval",
-                "Score rows: mean loss of their label tokens.",
+                "Score rows: loss, accuracy, answers.",
                 "sft-native eval --model out --eval-file held-out.json",
                 List.of(),
                 CommandLineProgram.EVAL);

@@ -146,36 +146,11 @@ public final class Llama implements CausalLm {
         });
     }
 
-    /// Runs n more tokens of one document, whose first tokens are in the cache, and adds them to it.
-    ///
-    /// @param ids (n) int64
-    /// @return logits of the last of them: (V) fp32
-    public Tensor decode(Tensor ids, KvCache cache) {
-        return Scopes.yield(() -> {
-            try (NoGradGuard _ = new NoGradGuard()) {
-                int n = (int) ids.size(0);
-                Tensor positions = torch.arange(
-                        new Scalar(cache.length()),
-                        new Scalar(cache.length() + n),
-                        Tensors.options(ScalarType.Long, parameters.device()));
-                Rope.Table rope = config.rope().table(positions, new int[] {0, n}, activations());
-                Tensor x = embed(ids);
-                Pass pass = new Pass(
-                        rope, cache, Tensors.ofLongs(new long[] {n - 1}, parameters.device()), Optional.empty());
-                for (int i = 0; i < config.nLayer(); i++) {
-                    x = block(i, x, pass);
-                }
-                cache.advance(n);
-                return head(x).view(config.vocabSize());
-            }
-        });
-    }
-
     /// What every block of a pass is given.
     ///
     /// @param wanted (N) rows whose hidden state is asked for: after attention, the last block computes no other
     /// @param dropout of adapters' inputs, while training
-    private record Pass(Rope.Table rope, Attention attention, Tensor wanted, Optional<AdapterDropout> dropout) {
+    private record Pass(Rope.Table rope, PackedAttention attention, Tensor wanted, Optional<AdapterDropout> dropout) {
         /// Dropout of the wanted rows.
         Optional<AdapterDropout> wantedDropout() {
             return dropout.map(d -> d.rows(wanted));
@@ -217,7 +192,7 @@ public final class Llama implements CausalLm {
         Tensor q = linear(layer, Projection.Q, x, pass.dropout).view(-1, config.nHead(), config.headDim()); // (T, H, D)
         Tensor k = linear(layer, Projection.K, x, pass.dropout).view(-1, config.nKvHead(), config.headDim());
         Tensor v = linear(layer, Projection.V, x, pass.dropout).view(-1, config.nKvHead(), config.headDim());
-        Tensor out = pass.attention.attend(layer, pass.rope.rotate(q), pass.rope.rotate(k), v); // (T, H, D)
+        Tensor out = pass.attention.attend(pass.rope.rotate(q), pass.rope.rotate(k), v); // (T, H, D)
         return out.reshape(-1, config.qSize());
     }
 

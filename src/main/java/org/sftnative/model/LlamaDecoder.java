@@ -248,7 +248,6 @@ public final class LlamaDecoder implements AutoCloseable {
             if (qkv.is_cuda() && Tensors.is(qkv, ScalarType.Float)) { // flash attention has no fp32
                 out.copy_(new PackedAttention(documents.cuSeqlens())
                         .attend(
-                                0,
                                 qkv.narrow(1, 0, heads.query()),
                                 qkv.narrow(1, heads.query(), heads.kv()),
                                 qkv.narrow(1, heads.query() + heads.kv(), heads.kv())));

@@ -11,9 +11,14 @@ import org.sftnative.tensor.Scopes;
 /// Attention inside each document of a packed batch, never across.
 ///
 /// @param cuSeqlens first position of each document, then T
-record PackedAttention(int[] cuSeqlens) implements Attention {
-    @Override
-    public Tensor attend(int layer, Tensor q, Tensor k, Tensor v) {
+record PackedAttention(int[] cuSeqlens) {
+    /// Causal attention of one block: T tokens, H query heads, K kv heads, D head size.
+    ///
+    /// @param q (T, H, D), rotated
+    /// @param k (T, K, D), rotated
+    /// @param v (T, K, D)
+    /// @return (T, H, D)
+    Tensor attend(Tensor q, Tensor k, Tensor v) {
         int documents = cuSeqlens.length - 1;
         if (documents == 1) {
             return causal(q, k, v);
@@ -32,18 +37,11 @@ record PackedAttention(int[] cuSeqlens) implements Attention {
         return torch.cat(out, 0);
     }
 
-    /// One document: q (n, H, D), k and v (n, K, D) -> (n, H, D).
+    /// One document: q (n, H, D), k and v (n, K, D), with K a divisor of H -> (n, H, D).
     private static Tensor causal(Tensor q, Tensor k, Tensor v) {
-        return sdpa(q, k, v, true);
-    }
-
-    /// Scaled dot-product attention of heads-last tensors, with K a divisor of H.
-    ///
-    /// @param causal position i of q sees 0 to i of k; else all
-    static Tensor sdpa(Tensor q, Tensor k, Tensor v, boolean causal) {
         boolean grouped = k.size(1) != q.size(1);
         return torch.scaled_dot_product_attention(
-                        heads(q), heads(k), heads(v), new TensorOptional(), 0.0, causal, new DoubleOptional(), grouped)
+                        heads(q), heads(k), heads(v), new TensorOptional(), 0.0, true, new DoubleOptional(), grouped)
                 .squeeze(0)
                 .transpose(0, 1);
     }

@@ -6,6 +6,7 @@ import static org.sftnative.support.TensorAssert.assertCloseToScale;
 import static org.sftnative.support.TensorAssert.assertNormClose;
 
 import java.util.Arrays;
+import java.util.List;
 import java.util.stream.IntStream;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Tensor;
@@ -14,6 +15,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.sftnative.ops.AtenOps;
 import org.sftnative.tensor.Devices;
 import org.sftnative.tensor.Tensors;
 
@@ -136,20 +138,28 @@ class LlamaGoldenTest {
                 return; // its frequencies depend on the length, which a cache does not know in advance
             }
             PackedBatch document = golden.pack(1, 2, -1);
-            Llama model = golden.llama(false);
             float[] whole = Tensors.floats(documentLogits(golden, document, 0));
             int n = document.tokens();
             int vocab = golden.config().vocabSize();
-            try (KvCache cache = new KvCache(model, n)) {
-                model.decode(document.inputIds().narrow(0, 0, 3), cache);
+            int[] ids = Arrays.stream(Tensors.longs(document.inputIds()))
+                    .mapToInt(Math::toIntExact)
+                    .toArray();
+            try (LlamaDecoder model = new LlamaDecoder(golden.config(), golden.parameters(), new AtenOps(), false);
+                    KvPool pool = model.pool(n)) {
+                KvPool.Range range = pool.reserve(n).orElseThrow();
+                next(model, pool, range, 0, Arrays.copyOf(ids, 3));
                 for (int t = 3; t < n; t++) {
-                    float[] step =
-                            Tensors.floats(model.decode(document.inputIds().narrow(0, t, 1), cache));
+                    float[] step = next(model, pool, range, t, ids[t]);
                     assertCloseToScale(
                             name + ", token " + t, Arrays.copyOfRange(whole, t * vocab, (t + 1) * vocab), step, 1e-5);
                 }
             }
         }
+    }
+
+    private static float[] next(LlamaDecoder model, KvPool pool, KvPool.Range range, int past, int... ids) {
+        return model.next(List.of(new LlamaDecoder.Part(range, past, ids)), pool)
+                .getFirst();
     }
 
     private static Tensor documentLogits(GoldenModel golden, PackedBatch batch, int document) {
