@@ -17,7 +17,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /// Where libtorch's files are unpacked to at the first start: half of them, none of them, all at once, nowhere. JavaCPP
-/// locks that folder, and unpacks a file again whose size or time is not its jar's; this holds it to that.
+/// locks that folder, and should unpack a file again whose size is not its jar's; it does not for each of them, and
+/// `aFileThatIsCutIsUnpackedAgain` fails.
 @Tag("slow") // 445 MB are unpacked several times
 class NativesCacheTest {
     @TempDir
