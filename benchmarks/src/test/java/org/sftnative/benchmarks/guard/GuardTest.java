@@ -184,6 +184,24 @@ class GuardTest {
         assertEquals(List.of(), CountsFile.differences(accepted, accepted));
     }
 
+    /// A machine's name is longer than another's; an array of 8 numbers a step is not.
+    @Test
+    void heapBytesMayDifferByAFewAndOthersByNone() {
+        TreeMap<String, Long> accepted =
+                new TreeMap<>(java.util.Map.of("T/fused/heap_bytes", 355_962L, "T/fused/buffer_bytes", 100L));
+        assertEquals(List.of(), CountsFile.differences(accepted, counted(355_960, 100)));
+        assertEquals(List.of(), CountsFile.differences(accepted, counted(355_962 + 64, 100)));
+        assertEquals(
+                List.of("T/fused/heap_bytes: 356042, was 355962"),
+                CountsFile.differences(accepted, counted(355_962 + 80, 100)));
+        assertEquals(
+                List.of("T/fused/buffer_bytes: 101, was 100"), CountsFile.differences(accepted, counted(355_962, 101)));
+    }
+
+    private static TreeMap<String, Long> counted(long heap, long buffer) {
+        return new TreeMap<>(java.util.Map.of("T/fused/heap_bytes", heap, "T/fused/buffer_bytes", buffer));
+    }
+
     private Comparison compared(double factor, double noise) throws IOException {
         SplittableRandom random = new SplittableRandom(1);
         List<Path> base = new ArrayList<>();
