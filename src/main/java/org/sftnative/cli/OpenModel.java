@@ -58,9 +58,8 @@ final class OpenModel implements ServedModel, AutoCloseable {
         plan = plan(decoder, batch, share);
         engine = new Engine(new BatchGenerator(decoder, this::decode, plan), queue, problems);
         TurnEnd end = format.isPresent() ? format.turnEnd() : TurnEnd.NONE;
-        Set<Integer> stops = loaded.stopTokens();
-        textEnds = new Ends(Set.copyOf(stops), List.of());
-        Set<Integer> chatStops = new TreeSet<>(stops);
+        textEnds = new Ends(loaded.stopTokens(), List.of());
+        Set<Integer> chatStops = new TreeSet<>(loaded.stopTokens());
         chatStops.addAll(end.tokens());
         chatEnds = new Ends(Set.copyOf(chatStops), end.text().stream().toList());
     }

@@ -1,11 +1,15 @@
 package org.sftnative.train;
 
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.function.Supplier;
+import java.util.stream.Stream;
 import org.bytedeco.pytorch.Device;
+import org.sftnative.InputException;
 import org.sftnative.config.ModelSettings;
 import org.sftnative.config.PrecisionChoice;
 import org.sftnative.data.Tokenizer;
@@ -38,6 +42,7 @@ public final class LoadedModel implements AutoCloseable {
     private final Device device;
     private final PrecisionChoice precision;
     private final ModelSettings settings;
+    private final Set<Integer> stopTokens;
 
     private LoadedModel(
             ModelDirectory directory,
@@ -52,10 +57,16 @@ public final class LoadedModel implements AutoCloseable {
         this.device = device;
         this.precision = precision;
         this.settings = settings;
+        stopTokens = stopTokens(directory, config, tokenizer);
     }
 
-    /// Opens a directory without reading weights.
+    /// Opens a directory without reading weights. Nothing but weights and adapters is read of it later: the directory
+    /// may be a checkpoint of a run that goes on, and removes it.
     public static LoadedModel open(ModelSettings settings) {
+        return told(List.of(settings.modelNameOrPath()), () -> read(settings));
+    }
+
+    private static LoadedModel read(ModelSettings settings) {
         ModelDirectory directory = ModelDirectory.open(settings.modelNameOrPath());
         try {
             LlamaConfig config = LlamaConfig.of(directory.config());
@@ -69,6 +80,23 @@ public final class LoadedModel implements AutoCloseable {
         } catch (RuntimeException e) {
             directory.close();
             throw e;
+        }
+    }
+
+    /// Reads directories; if that fails since one of them is there no more, says so.
+    static <T> T told(List<Path> directories, Supplier<T> reading) {
+        List<Path> there = directories.stream().filter(Files::isDirectory).toList();
+        try {
+            return reading.get();
+        } catch (RuntimeException e) {
+            Path gone = there.stream()
+                    .filter(path -> !Files.isDirectory(path))
+                    .findFirst()
+                    .orElseThrow(() -> e);
+            throw new InputException(
+                    gone + " was removed while it was read\n  a run that goes on removes its older checkpoints"
+                            + " (save_total_limit): name a newer one, or a copy",
+                    e);
         }
     }
 
@@ -139,7 +167,9 @@ public final class LoadedModel implements AutoCloseable {
 
     /// The model with the adapters that the settings name, for evaluation and generation.
     public ReadyModel ready() {
-        return ReadyModel.of(this, settings.adapter());
+        List<Path> read =
+                Stream.concat(Stream.of(path()), settings.adapter().stream()).toList();
+        return told(read, () -> ReadyModel.of(this, settings.adapter()));
     }
 
     /// The reference model over a base that is not trained, with an adapter or without.
@@ -165,6 +195,10 @@ public final class LoadedModel implements AutoCloseable {
 
     /// Tokens that end a text: those that generation_config.json, config.json and the tokenizer name.
     public Set<Integer> stopTokens() {
+        return stopTokens;
+    }
+
+    private static Set<Integer> stopTokens(ModelDirectory directory, LlamaConfig config, Tokenizer tokenizer) {
         Set<Integer> stops = new TreeSet<>(config.eosTokenIds());
         tokenizer.eosId().ifPresent(stops::add);
         directory
@@ -172,7 +206,7 @@ public final class LoadedModel implements AutoCloseable {
                 .map(g -> g.path("eos_token_id"))
                 .ifPresent(eos -> (eos.isArray() ? eos.values() : List.of(eos))
                         .stream().filter(JsonNode::isInt).forEach(id -> stops.add(id.asInt())));
-        return stops;
+        return Set.copyOf(stops);
     }
 
     @Override

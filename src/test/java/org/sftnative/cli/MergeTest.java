@@ -42,7 +42,7 @@ class MergeTest {
         return directory;
     }
 
-    private static AdapterConfig config(boolean dora, List<String> saved) {
+    static AdapterConfig config(boolean dora, List<String> saved) {
         return new AdapterConfig(
                 4,
                 8,

@@ -57,15 +57,7 @@ final class Program {
     /// Runs a command in a JVM of its own, behind a prefix of the command line such as `bash -c ...`.
     static Outcome process(Map<String, String> environment, List<String> prefix, String... args) throws Exception {
         List<String> command = new ArrayList<>(prefix);
-        command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
-        command.addAll(List.of(
-                "--enable-native-access=ALL-UNNAMED",
-                "--sun-misc-unsafe-memory-access=allow",
-                "-Xmx512m",
-                "-cp",
-                System.getProperty("java.class.path"),
-                Main.class.getName()));
-        command.addAll(Arrays.asList(args));
+        command.addAll(command(args));
         ProcessBuilder builder = new ProcessBuilder(command);
         builder.environment().keySet().removeIf(name -> name.startsWith("LC_") || name.startsWith("LANG"));
         builder.environment().putAll(environment);
@@ -84,6 +76,20 @@ final class Program {
             Files.delete(out);
             Files.delete(err);
         }
+    }
+
+    /// A JVM of its own that runs a command.
+    static List<String> command(String... args) {
+        List<String> command = new ArrayList<>(List.of(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "--enable-native-access=ALL-UNNAMED",
+                "--sun-misc-unsafe-memory-access=allow",
+                "-Xmx512m",
+                "-cp",
+                System.getProperty("java.class.path"),
+                Main.class.getName()));
+        command.addAll(Arrays.asList(args));
+        return command;
     }
 
     /// `train` on the small model with one thread: `--output-dir OUT --train-file ROWS` and what else is given.

@@ -362,16 +362,7 @@ class SurviveTest {
         if (given.remove("--resume-or-start")) {
             given.add(checkpoints(out).isEmpty() ? "--overwrite-output-dir" : "--resume");
         }
-        List<String> command = new ArrayList<>(List.of(
-                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "--enable-native-access=ALL-UNNAMED",
-                "--sun-misc-unsafe-memory-access=allow",
-                "-Xmx512m",
-                "-cp",
-                System.getProperty("java.class.path"),
-                Main.class.getName()));
-        command.addAll(List.of(train(out, given.toArray(String[]::new))));
-        return new ProcessBuilder(command)
+        return new ProcessBuilder(Program.command(train(out, given.toArray(String[]::new))))
                 .redirectErrorStream(true)
                 .redirectOutput(dir.resolve("log.txt").toFile())
                 .start();
