@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
+import java.util.function.Consumer;
 import org.sftnative.InputException;
 import org.sftnative.config.DataSettings;
 import org.sftnative.config.EvalSettings;
@@ -17,7 +18,6 @@ import org.sftnative.data.Document;
 import org.sftnative.data.Question;
 import org.sftnative.data.Questions;
 import org.sftnative.data.StepPlan;
-import org.sftnative.data.Tokenizer;
 import org.sftnative.data.TrainingData;
 import org.sftnative.generate.Answer;
 import org.sftnative.generate.AnswerMatch;
@@ -105,8 +105,9 @@ record Evaluation(Path model, List<Set> sets, double seconds) {
 
     /// Scores the data sets of the settings with one model.
     ///
+    /// @param say hears the plan of what is generated
     /// @throws InputException if rows are broken, or cannot be asked
-    static Evaluation of(EvalSettings settings) {
+    static Evaluation of(EvalSettings settings, Consumer<String> say) {
         AnswerMatch match = new AnswerMatch(settings.answerRegex());
         try (LoadedModel loaded = LoadedModel.open(settings.model())) {
             List<Dataset> data = new ArrayList<>();
@@ -125,7 +126,7 @@ record Evaluation(Path model, List<Set> sets, double seconds) {
             try (ReadyModel ready = loaded.ready()) {
                 long began = System.nanoTime();
                 List<List<Answer>> answers =
-                        settings.generate() ? answers(questions, settings, loaded, ready) : List.of();
+                        settings.generate() ? answers(questions, settings, loaded, ready, say) : List.of();
                 List<Set> sets = new ArrayList<>();
                 try (CausalLm model = ready.llama()) {
                     for (int i = 0; i < data.size(); i++) {
@@ -202,8 +203,11 @@ record Evaluation(Path model, List<Set> sets, double seconds) {
     }
 
     private static List<List<Answer>> answers(
-            List<List<Question>> questions, EvalSettings settings, LoadedModel loaded, ReadyModel ready) {
-        Tokenizer tokenizer = loaded.tokenizer();
+            List<List<Question>> questions,
+            EvalSettings settings,
+            LoadedModel loaded,
+            ReadyModel ready,
+            Consumer<String> say) {
         List<Question> all = questions.stream().flatMap(List::stream).toList();
         List<Request> requests = new ArrayList<>();
         for (Question q : all) {
@@ -214,10 +218,9 @@ record Evaluation(Path model, List<Set> sets, double seconds) {
                 + settings.sampling().maxNewTokens();
         List<Answer> answers;
         try (LlamaDecoder model = ready.decoder();
-                BatchGenerator generator = new BatchGenerator(
-                        model,
-                        ids -> tokenizer.decode(ids, true),
-                        Generating.plan(model, settings.batch(), all.size(), longest))) {
+                BatchGenerator generator = Generating.generator(
+                        loaded, model, Generating.plan(model, settings.batch(), all.size(), longest))) {
+            say.accept(generator.plan() + "\n");
             answers = Answers.of(generator, requests);
         }
         List<List<Answer>> bySet = new ArrayList<>();

@@ -49,13 +49,13 @@ final class Rooms implements Work {
     @Override
     public void eval(EvalSettings settings, Consumer<String> text) {
         if (settings.compare().isEmpty()) {
-            EvalText.of(Evaluation.of(settings), settings, text);
+            EvalText.of(Evaluation.of(settings, text), settings, text);
         } else {
             Path model = settings.compare().getFirst();
             Path other = settings.compare().getLast();
             boolean adapter = Files.exists(other.resolve("adapter_config.json"));
-            Evaluation base = Evaluation.of(settings.of(model));
-            Evaluation tuned = Evaluation.of(adapter ? settings.of(model, other) : settings.of(other));
+            Evaluation base = Evaluation.of(settings.of(model), text);
+            Evaluation tuned = Evaluation.of(adapter ? settings.of(model, other) : settings.of(other), text);
             EvalText.compared(base, tuned, settings, text);
         }
     }

@@ -1,6 +1,7 @@
 package org.sftnative.cli;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
@@ -9,6 +10,9 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.sftnative.cli.Program.Outcome;
@@ -21,6 +25,8 @@ class UseTest {
 
     @TempDir
     Path dir;
+
+    private String said;
 
     @Test
     void aFileOfRowsIsAnsweredInItsOrderAsEachRowAlone() throws IOException {
@@ -111,6 +117,65 @@ class UseTest {
     }
 
     @Test
+    void howTokensAreChosenIsSaidByFlags() throws IOException {
+        Path rows = Program.rows(dir, 0, 3);
+        List<JsonNode> greedy = generate(rows, "--max-new-tokens", "24");
+        List<JsonNode> wild = generate(rows, "--max-new-tokens", "24", "--temperature", "1.5", "--seed", "3");
+        assertEquals(wild, generate(rows, "--max-new-tokens", "24", "--temperature", "1.5", "--seed", "3"));
+        assertNotEquals(wild, generate(rows, "--max-new-tokens", "24", "--temperature", "1.5", "--seed", "4"));
+        for (String narrow : List.of("--top-k 1", "--top-p 1e-9")) { // the likeliest alone is left
+            String[] flags = ("--max-new-tokens 24 --temperature 1.5 --seed 3 " + narrow).split(" ");
+            assertEquals(greedy, generate(rows, flags), narrow);
+        }
+        assertNotEquals(greedy, generate(rows, "--max-new-tokens", "24", "--repetition-penalty", "50"));
+        String first = greedy.getFirst().path("answer").asString();
+        String stop = first.substring(first.length() / 2, first.length() / 2 + 2);
+        JsonNode stopped =
+                generate(rows, "--max-new-tokens", "24", "--stop", "zzzz", stop).getFirst();
+        assertEquals(
+                first.substring(0, first.indexOf(stop)), stopped.path("answer").asString());
+        assertEquals("stop", stopped.path("finish_reason").asString());
+    }
+
+    /// Keys and values of a token are 3 layers x 2 x 32 floats, 768 bytes.
+    @Test
+    void theCacheIsPlannedAndSaidAndRowsWaitForRoomOrAreRefused() throws IOException {
+        Path rows = Program.rows(dir, 0, 6);
+        List<JsonNode> free = generate(rows, "--max-new-tokens", "12");
+        assertTrue(said.contains("up to 6 texts at a time"), said);
+        int longest = free.stream()
+                        .mapToInt(a -> a.path("prompt_tokens").asInt())
+                        .max()
+                        .orElseThrow()
+                + 12;
+        String one = "" + (longest + 1) * 768.0 / (1 << 30);
+        assertEquals(free, generate(rows, "--max-new-tokens", "12", "--kv-memory", one));
+        assertTrue(
+                said.matches("(?s)kv cache 0\\.\\d\\d MiB: (" + longest + "|" + (longest + 1) + ") tokens of .*"),
+                said);
+        String[] eval = ("eval --threads 1 --generate --max-new-tokens 12 --model " + Program.BASE + " --eval-file "
+                        + rows + " --kv-memory " + one)
+                .split(" ");
+        Outcome planned = Program.run(eval).succeeded();
+        assertTrue(planned.out().startsWith("kv cache 0."), planned::out);
+        eval[eval.length - 1] = "" + (longest - 2) * 768.0 / (1 << 30);
+        List<Outcome> refused = List.of(
+                Program.run(eval),
+                Program.run(
+                        ("generate --threads 1 --max-new-tokens 12 --model " + Program.BASE + " --input-file " + rows
+                                        + " --output-file " + dir.resolve("none.jsonl") + " --kv-memory "
+                                        + eval[eval.length - 1])
+                                .split(" ")));
+        for (Outcome outcome : refused) {
+            assertEquals(2, outcome.status());
+            assertTrue(
+                    outcome.err().contains("one text of " + longest + " tokens needs ")
+                            && outcome.err().contains("--kv-memory"),
+                    outcome::err);
+        }
+    }
+
+    @Test
     void evalReportsEachSetEachLengthAndAnswersInOneJson() throws IOException {
         Path a = Program.rows(dir, 0, 6);
         Path b = Program.rows(dir, 6, 10);
@@ -149,6 +214,21 @@ class UseTest {
         assertEquals(10, sum(report.path("lengths"), "rows"));
         assertEquals(tokens, sum(report.path("lengths"), "label_tokens"));
         assertTrue(outcome.out().contains("BLEU"), outcome::out);
+    }
+
+    @Test
+    void bucketsOfLengthsEndAtPowersOfTwoFrom64On() {
+        List<Evaluation.Row> rows = IntStream.of(1, 64, 65, 128, 129, 600)
+                .mapToObj(n -> new Evaluation.Row("r", n, 2.0 * n, n / 2, n, Optional.empty(), Optional.empty()))
+                .toList();
+        Map<Integer, List<Evaluation.Row>> buckets = Evaluation.byLength(rows);
+        assertEquals(List.of(64, 128, 256, 1024), List.copyOf(buckets.keySet()));
+        assertEquals(List.of(rows.get(2), rows.get(3)), buckets.get(128));
+        Evaluation.Numbers numbers = Evaluation.Numbers.of(buckets.get(128));
+        assertEquals(2, numbers.loss());
+        assertEquals(Math.exp(2), numbers.perplexity());
+        assertEquals(96 / 193.0, numbers.accuracy());
+        assertEquals(193, numbers.labelTokens());
     }
 
     @Test
@@ -208,7 +288,7 @@ class UseTest {
                 "--output-file",
                 out.toString()));
         args.addAll(Arrays.asList(more));
-        Program.run(args.toArray(String[]::new)).succeeded();
+        said = Program.run(args.toArray(String[]::new)).succeeded().out();
         List<JsonNode> answers = new ArrayList<>();
         for (String line : Files.readAllLines(out)) {
             answers.add(JSON.readTree(line));
