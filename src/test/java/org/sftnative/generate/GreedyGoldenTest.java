@@ -30,8 +30,9 @@ class GreedyGoldenTest {
     private static final Path BASE = Path.of("src/test/resources/golden/base");
     private static final Path REFERENCE = Path.of("src/test/resources/golden/generation/reference.json");
 
-    /// Two tokens closer than this may change places with the order of an fp32 sum.
-    private static final double TIE = 1e-3;
+    /// Two tokens closer than this may change places with the order of an fp32 sum. The closest pair of the 64 prompts
+    /// is 2.3e-4 apart.
+    private static final double TIE = 1e-4;
 
     @Test
     void everyContinuationIsTransformers() {
@@ -46,8 +47,7 @@ class GreedyGoldenTest {
     @Test
     @Tag("reference")
     void everyContinuationOfThePretrainedModelIsTransformers() {
-        int compared = compare(Shared.file("reference/base"), REFERENCE);
-        assertTrue(compared >= 56, compared + " of 64, others are ties");
+        assertEquals(64, compare(Shared.file("reference/base"), REFERENCE));
     }
 
     @Test
