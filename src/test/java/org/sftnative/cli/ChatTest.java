@@ -6,6 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.OutputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -14,6 +16,8 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Collectors;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.sftnative.InputException;
@@ -122,6 +126,52 @@ class ChatTest {
         assertEquals("unknown command /bogus; /help shows those that there are\n", outcome.err());
         assertEquals(0, outcome.status());
         assertEquals(chat(QUESTION + "\n"), outcome.out());
+    }
+
+    /// Keys as a person's: a letter taken back, the start of the line, the line before by the arrow.
+    @Test
+    void aTerminalEditsLinesAndKeepsThem() throws Exception {
+        String once = chat("Hi\n");
+        String again = chat("Hi\nHi\n").substring(once.length());
+        List<String> command =
+                Program.command("chat", "--model", Program.BASE.toString(), "--threads", "1", "--max-new-tokens", "30");
+        String line = command.stream()
+                .map(word -> "'" + word + "'")
+                .collect(Collectors.joining(" ", "stty cols 100 rows 30; exec ", ""));
+        Path screen = dir.resolve("screen.txt");
+        ProcessBuilder builder = new ProcessBuilder("script", "-qec", line, "/dev/null").redirectErrorStream(true);
+        builder.environment().putAll(Map.of("TERM", "xterm", "LC_ALL", "C.UTF-8"));
+        Process process = builder.redirectOutput(screen.toFile()).start();
+        try (OutputStream keys = process.getOutputStream()) {
+            shows(process, screen, " tokens of context");
+            shows(process, screen, "> ");
+            type(keys, "ix\u007f\u0001H\r");
+            shows(process, screen, once);
+            type(keys, "\u001b[A\r");
+            shows(process, screen, again);
+            type(keys, "/reset\r");
+            shows(process, screen, "forgotten");
+            type(keys, "\u0004"); // Ctrl-D
+            assertTrue(process.waitFor(60, TimeUnit.SECONDS), "it goes on");
+            assertEquals(0, process.exitValue());
+        } finally {
+            process.destroyForcibly();
+        }
+    }
+
+    private static void type(OutputStream to, String keys) throws IOException {
+        to.write(keys.getBytes(StandardCharsets.UTF_8));
+        to.flush();
+    }
+
+    private static void shows(Process process, Path screen, String text) throws Exception {
+        long end = System.nanoTime() + 60_000_000_000L;
+        while (!Files.readString(screen).replace("\r", "").contains(text)) {
+            assertTrue(
+                    process.isAlive() && System.nanoTime() < end,
+                    "no '" + text + "' on\n" + Files.readString(screen).replace("\u001b", "ESC"));
+            Thread.sleep(20);
+        }
     }
 
     private String chat(String input, String... settings) {
