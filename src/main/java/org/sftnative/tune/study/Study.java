@@ -12,8 +12,11 @@ import java.util.Set;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.function.Consumer;
+import java.util.function.UnaryOperator;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.sftnative.InputException;
+import org.sftnative.config.ResolvedSettings;
 import org.sftnative.config.RunSettings;
 import org.sftnative.config.SettingValue;
 import org.sftnative.config.SettingsSchema;
@@ -36,6 +39,7 @@ public final class Study implements AutoCloseable {
 
     private final StudyStore store;
     private final StudyDefinition definition;
+    private final SearchSpace space;
     private final TrialFiles files;
 
     /// How a study is worked on, by this process.
@@ -46,7 +50,7 @@ public final class Study implements AutoCloseable {
     public record Place(Slots slots, int threads, TrialProcess.Launcher command) {}
 
     private Study(Database db, String name, StudyDefinition definition, Path output, long leaseMs) {
-        SearchSpace space = SearchSpace.parse(definition.spaceText(), "the study's space");
+        this.space = SearchSpace.parse(definition.spaceText(), "the study's space");
         this.definition = definition;
         this.files = new TrialFiles(output, definition);
         this.store = new StudyStore(
@@ -171,10 +175,13 @@ public final class Study implements AutoCloseable {
         return definition.run().containsKey(name) || definition.space().containsKey(name);
     }
 
-    /// The settings of the run that trials share, as given.
-    public List<SettingValue> shared() {
-        return definition.run().entrySet().stream()
-                .map(e -> new SettingValue(e.getKey(), e.getValue(), "--config"))
+    /// Settings as trials may have them: those of the first ones of a random search.
+    ///
+    /// @param located gives models of the Hub their directories
+    public List<RunSettings> samples(int trials, UnaryOperator<ResolvedSettings> located) {
+        return IntStream.range(0, trials)
+                .mapToObj(trial -> space.sample(0, trial))
+                .map(values -> TRAIN.bind(located.apply(files.sample(values))))
                 .toList();
     }
 
