@@ -88,6 +88,10 @@ final class TuneCommand {
             boolean finished = study.work(settings, place, table, stop::set);
             StudyResults results = study.results();
             table.end(results, results.best().flatMap(best -> study.model(best.number())));
+            if (finished && results.best().isEmpty()) {
+                out.println("no trial has a value: there are no best settings");
+                return CommandLineProgram.FAILED;
+            }
             if (finished) {
                 return CommandLineProgram.OK;
             }
