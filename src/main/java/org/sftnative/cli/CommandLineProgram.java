@@ -137,7 +137,8 @@ public final class CommandLineProgram {
             case "eval" -> eval(command);
             case "data" -> data(command);
             case "tune" -> {
-                return new TuneCommand(out, terminal, halt).run(command);
+                return new TuneCommand(out, terminal, halt, given -> models.located(given, HubClient.Need.MODEL))
+                        .run(command);
             }
             case "generate" -> {
                 work.generate(bind(GENERATE, command), text -> {

@@ -5,14 +5,15 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.UnaryOperator;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.sftnative.InputException;
 import org.sftnative.config.IntervalStrategy;
+import org.sftnative.config.ResolvedSettings;
 import org.sftnative.config.RunSettings;
-import org.sftnative.config.SettingValue;
 import org.sftnative.config.TuneResources;
 import org.sftnative.config.TuneSettings;
 import org.sftnative.io.ModelDirectory;
@@ -31,47 +32,61 @@ record TrialPlaces(Slots slots, int threads, String why) {
     private static final long BESIDES = 700L << 20;
 
     private static final int MICRO_BATCH_TOKENS = 1024;
+
+    /// Trials whose plans are looked at: a space may vary what decides them.
+    private static final int SAMPLES = 32;
+
     private static final Pattern AVAILABLE = Pattern.compile("(?m)^MemAvailable: +(\\d+) kB");
 
-    /// @throws InputException if nothing fits
-    static TrialPlaces of(TuneSettings settings, Study study) {
-        int cores = Runtime.getRuntime().availableProcessors();
-        if (settings.resources() == TuneResources.AUTO) {
-            return auto(settings, study, cores);
+    /// What trials share.
+    ///
+    /// @param gpus names, as CUDA_VISIBLE_DEVICES has them
+    record Machine(int cores, long availableBytes, List<String> gpus) {
+        static Machine here() {
+            return new Machine(
+                    Runtime.getRuntime().availableProcessors(),
+                    available(),
+                    visible(Optional.ofNullable(System.getenv("CUDA_VISIBLE_DEVICES"))));
         }
-        List<String> gpus = settings.gpusPerTrial() > 0 ? gpus() : List.of();
-        int wanted =
-                settings.concurrent() > 0 ? settings.concurrent() : settings.gpusPerTrial() > 0 ? Integer.MAX_VALUE : 1;
-        Slots slots = Slots.of(wanted, gpus, settings.gpusPerTrial());
-        return places(settings, study, slots, cores, "as told");
     }
 
-    private static TrialPlaces auto(TuneSettings settings, Study study, int cores) {
-        RunSettings run = CommandLineProgram.TRAIN.bind(CommandLineProgram.TRAIN.resolve(
-                study.shared(), List.of(new SettingValue("output_dir", List.of("out"), "tune"))));
-        List<String> gpus = run.model().device().equals("cpu") ? List.of() : gpus();
-        if (!gpus.isEmpty()) {
-            // a micro-batch takes what its GPU has: a second trial there would find nothing left
-            Slots slots = Slots.of(most(settings), gpus, 1);
-            return places(settings, study, slots, cores, "one for each GPU");
+    /// @param located gives models of the Hub their directories
+    /// @throws InputException if nothing fits
+    static TrialPlaces of(
+            TuneSettings settings, Study study, Machine machine, UnaryOperator<ResolvedSettings> located) {
+        if (settings.resources() == TuneResources.AUTO) {
+            return auto(settings, study, machine, study.samples(SAMPLES, located));
         }
-        long each = bytes(run);
-        long available = available();
-        long fit = available * 9 / 10 / each;
+        int wanted =
+                settings.concurrent() > 0 ? settings.concurrent() : settings.gpusPerTrial() > 0 ? Integer.MAX_VALUE : 1;
+        Slots slots = Slots.of(wanted, machine.gpus(), settings.gpusPerTrial());
+        return places(settings, study, slots, machine, "as told");
+    }
+
+    private static TrialPlaces auto(TuneSettings settings, Study study, Machine machine, List<RunSettings> trials) {
+        boolean cpu = trials.stream().allMatch(run -> run.model().device().equals("cpu"));
+        if (!cpu && !machine.gpus().isEmpty()) {
+            // a micro-batch takes what its GPU has: a second trial there would find nothing left
+            Slots slots = Slots.of(most(settings), machine.gpus(), Math.max(1, settings.gpusPerTrial()));
+            return places(settings, study, slots, machine, "by GPUs");
+        }
+        long each = trials.stream().mapToLong(TrialPlaces::bytes).max().orElseThrow();
+        long fit = machine.availableBytes() * 9 / 10 / each;
         int cpus = Math.max(1, settings.cpusPerTrial());
-        int concurrent = (int) Math.clamp(Math.min(fit, cores / cpus), 1, most(settings));
-        String why = Units.bytes(each) + " a trial, " + Units.bytes(available) + " available, " + cores + " cores";
-        return places(settings, study, Slots.of(concurrent), cores, why);
+        int concurrent = (int) Math.clamp(Math.min(fit, machine.cores() / cpus), 1, most(settings));
+        String why = Units.bytes(each) + " a trial, " + Units.bytes(machine.availableBytes()) + " available, "
+                + machine.cores() + " cores";
+        return places(settings, study, Slots.of(concurrent), machine, why);
     }
 
     private static int most(TuneSettings settings) {
         return settings.concurrent() > 0 ? settings.concurrent() : Integer.MAX_VALUE;
     }
 
-    private static TrialPlaces places(TuneSettings settings, Study study, Slots slots, int cores, String why) {
+    private static TrialPlaces places(TuneSettings settings, Study study, Slots slots, Machine machine, String why) {
         int threads = settings.cpusPerTrial() > 0
                 ? settings.cpusPerTrial()
-                : study.sets("threads") ? 0 : Math.max(1, cores / slots.size());
+                : study.sets("threads") ? 0 : Math.max(1, machine.cores() / slots.size());
         String each = threads == 0 ? "" : ", " + threads + (threads == 1 ? " thread" : " threads") + " each";
         return new TrialPlaces(
                 slots,
@@ -102,10 +117,13 @@ record TrialPlaces(Slots slots, int threads, String why) {
     }
 
     /// What CUDA_VISIBLE_DEVICES has, else the machine's.
-    private static List<String> gpus() {
-        Optional<String> visible = Optional.ofNullable(System.getenv("CUDA_VISIBLE_DEVICES"));
-        if (visible.isPresent()) {
-            return Stream.of(visible.get().split(",")).filter(g -> !g.isBlank()).toList();
+    static List<String> visible(Optional<String> variable) {
+        if (variable.isPresent()) {
+            return Stream.of(variable.get().split(","))
+                    .map(String::strip)
+                    .filter(gpu -> !gpu.isEmpty())
+                    .takeWhile(gpu -> !gpu.equals("-1")) // as CUDA reads it: what follows is not seen
+                    .toList();
         }
         try (Stream<Path> devices = Files.list(Path.of("/dev"))) {
             long count = devices.filter(d -> d.getFileName().toString().matches("nvidia\\d+"))

@@ -9,8 +9,10 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.IntConsumer;
+import java.util.function.UnaryOperator;
 import java.util.stream.Collectors;
 import org.sftnative.InputException;
+import org.sftnative.config.ResolvedSettings;
 import org.sftnative.config.SettingValue;
 import org.sftnative.config.SettingsFile;
 import org.sftnative.config.SettingsSchema;
@@ -34,12 +36,16 @@ final class TuneCommand {
     private final PrintStream out;
     private final boolean terminal;
     private final Optional<IntConsumer> halt;
+    private final UnaryOperator<ResolvedSettings> located;
 
+    /// @param located gives models of the Hub their directories, fetched if need be
     /// @param halt ends the process at once: with it, signals ask the study to stop
-    TuneCommand(PrintStream out, boolean terminal, Optional<IntConsumer> halt) {
+    TuneCommand(
+            PrintStream out, boolean terminal, Optional<IntConsumer> halt, UnaryOperator<ResolvedSettings> located) {
         this.out = out;
         this.terminal = terminal;
         this.halt = halt;
+        this.located = located;
     }
 
     static List<OptionSpec> options() {
@@ -75,13 +81,17 @@ final class TuneCommand {
         AtomicReference<Runnable> stop = new AtomicReference<>(() -> {});
         Optional<Signals> signals = halt.map(end -> new Signals(() -> stop.get().run(), end));
         try (Study study = open(settings, typed)) {
-            TrialPlaces places = TrialPlaces.of(settings, study);
+            TrialPlaces places = TrialPlaces.of(settings, study, TrialPlaces.Machine.here(), located);
             out.println("study " + study.output() + ", " + places.why());
             LiveTable table = new LiveTable(study, out, terminal);
             Study.Place place = new Study.Place(places.slots(), places.threads(), TrialCommand::of);
             boolean finished = study.work(settings, place, table, stop::set);
             StudyResults results = study.results();
             table.end(results, results.best().flatMap(best -> study.model(best.number())));
+            if (finished && results.best().isEmpty()) {
+                out.println("no trial has a value: there are no best settings");
+                return CommandLineProgram.FAILED;
+            }
             if (finished) {
                 return CommandLineProgram.OK;
             }

@@ -96,6 +96,9 @@ enum Functions {
             throw fault.apply(word() + " gives fractions, and '" + field.name()
                     + "' is a whole number\n  write randint, lograndint, qrandint or choice");
         }
+        if (quantized && (Math.abs(x[0]) + Math.abs(x[1])) / step > 1e15) { // multiples that a double tells apart
+            throw fault.apply("the step of " + word() + ", " + given.get(2) + ", is too small beside its values");
+        }
         if (normal) {
             if (x[1] <= 0) {
                 throw fault.apply("the deviation of " + word() + " is " + given.get(1) + ", must be above 0");

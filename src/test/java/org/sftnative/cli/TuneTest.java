@@ -105,6 +105,19 @@ class TuneTest {
     }
 
     @Test
+    void aStudyWhoseTrialsAllFailFails() throws Exception {
+        Files.writeString(config, "model: " + dir.resolve("none") + "\ntrain_file: r\neval_file: r\n");
+        Outcome outcome = tune(dir.resolve("cache"), "--num-samples", "1");
+        assertEquals(1, outcome.status(), outcome.out());
+        assertTrue(outcome.out().contains("\n2 of 2 trials: 2 failed\n"), outcome.out());
+        assertTrue(
+                outcome.out().contains("\ntrial-0000: exit status 2: error: model directory " + dir.resolve("none")),
+                outcome.out());
+        assertTrue(outcome.out().endsWith("no trial has a value: there are no best settings\n"), outcome.out());
+        assertFalse(Files.exists(study.resolve("best.yaml")));
+    }
+
+    @Test
     void inputThatCannotBeRightIsRefusedBeforeAnythingIsWritten() throws Exception {
         Files.writeString(space, "learning_rat: uniform(0, 1)\n");
         assertTrue(Program.run(args()).err().contains("did you mean 'learning_rate'?"));

@@ -40,17 +40,22 @@ public final class Postgres implements AutoCloseable {
         }
         Postgres server = new Postgres(directory, binaries, port);
         server.as("initdb", "-D", server.data(), "-A", "trust", "-U", "sft", "-E", "UTF8", "--no-sync");
-        server.as(
+        server.go();
+        return server;
+    }
+
+    /// Starts it again where it was.
+    public void go() throws Exception {
+        as(
                 "pg_ctl",
                 "-D",
-                server.data(),
+                data(),
                 "-w",
                 "-l",
                 directory.resolve("log").toString(),
                 "-o",
                 "-p " + port + " -c listen_addresses=127.0.0.1 -c unix_socket_directories=" + directory,
                 "start");
-        return server;
     }
 
     public int port() {

@@ -142,6 +142,19 @@ class SearchSpaceTest {
     }
 
     @Test
+    void anySettingOfTheTrainerMayVaryTheRankOfLoraToo() {
+        SearchSpace space = space("""
+                lora_r: choice([4, 8, 16])
+                lora_dropout: uniform(0, 0.3)
+                use_rslora: choice([true, false])
+                lora_target_modules: choice([all-linear, q_proj])
+                max_length: qrandint(32, 128, 32)
+                """);
+        space.check(BASE);
+        assertTrue(space.sample(1, 1).get("lora_r") instanceof Long, () -> "" + space.sample(1, 1));
+    }
+
+    @Test
     void aGridIsTriedInRaysOrderWithEverySample() {
         SearchSpace space = space("""
                 save_steps: grid_search([10, 20])
@@ -228,6 +241,8 @@ class SearchSpaceTest {
                 "learning_rate: uniform(0, one) | takes numbers, not 'one'",
                 "weight_decay: quniform(0, 0.25, 0.1) | must be multiples of its step",
                 "weight_decay: quniform(0, 1, 0) | must be above 0",
+                "weight_decay: quniform(0, 1, 1e-320) | is too small",
+                "weight_decay: qrandn(0, 1, 1e-320) | is too small",
                 "output_dir: choice([a, b]) | is the study's to choose",
                 "learning_rate: [1, 2] | write choice([...])",
                 "min_lr_rate: {when: {lr_scheduler_type: cosine}, value: 0.1} | not in the search space",

@@ -12,22 +12,18 @@ import java.util.Set;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.function.Consumer;
+import java.util.function.UnaryOperator;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.sftnative.InputException;
+import org.sftnative.config.ResolvedSettings;
 import org.sftnative.config.RunSettings;
 import org.sftnative.config.SettingValue;
 import org.sftnative.config.SettingsSchema;
 import org.sftnative.config.TuneSettings;
 import org.sftnative.tune.Asha;
-import org.sftnative.tune.GridSearcher;
-import org.sftnative.tune.MedianStopping;
-import org.sftnative.tune.NoScheduler;
-import org.sftnative.tune.RandomSearcher;
-import org.sftnative.tune.Scheduler;
 import org.sftnative.tune.SearchSpace;
-import org.sftnative.tune.Searcher;
 import org.sftnative.tune.TimeAttribute;
-import org.sftnative.tune.TpeSearcher;
 
 /// A study, opened: to work on it, or to look at it.
 public final class Study implements AutoCloseable {
@@ -36,6 +32,7 @@ public final class Study implements AutoCloseable {
 
     private final StudyStore store;
     private final StudyDefinition definition;
+    private final SearchSpace space;
     private final TrialFiles files;
 
     /// How a study is worked on, by this process.
@@ -46,11 +43,10 @@ public final class Study implements AutoCloseable {
     public record Place(Slots slots, int threads, TrialProcess.Launcher command) {}
 
     private Study(Database db, String name, StudyDefinition definition, Path output, long leaseMs) {
-        SearchSpace space = SearchSpace.parse(definition.spaceText(), "the study's space");
+        this.space = definition.parsedSpace();
         this.definition = definition;
         this.files = new TrialFiles(output, definition);
-        this.store = new StudyStore(
-                db, name, searcher(definition, space), () -> scheduler(definition), leaseMs, space::canonical);
+        this.store = new StudyStore(db, name, definition.searcher(), definition::scheduler, leaseMs, space::canonical);
     }
 
     /// Begins a study, or goes on with it where `--resume` says so.
@@ -68,7 +64,7 @@ public final class Study implements AutoCloseable {
                 : Optional.empty();
         Database db = new Database(settings.storage().orElse(sqlite(output)), timeoutSeconds(settings.leaseMs()));
         prepare(output, settings);
-        Optional<StudyDefinition> there = patiently(settings, () -> StudyStore.definition(db, name));
+        Optional<StudyDefinition> there = patiently(settings, () -> new Studies(db).definition(name));
         if (there.isPresent() && !settings.resume()) {
             throw new InputException("there is a study '" + name + "' in " + db.shown()
                     + "\n  go on with it: --resume; or begin another: --output-dir, --study-name");
@@ -84,13 +80,20 @@ public final class Study implements AutoCloseable {
         StudyDefinition definition = there.or(() -> given)
                 .orElseThrow(() -> new InputException("there is no study '" + name + "' in " + db.shown()
                         + "\n  begin it with --config and --space"));
-        int trials = searcher(definition, SearchSpace.parse(definition.spaceText(), "the study's space"))
-                .trials(settings.numSamples());
+        if (there.isEmpty()) {
+            mustBeFree(output, "study\\.db.*");
+        }
+        int trials = definition.searcher().trials(settings.numSamples());
         patiently(settings, () -> {
             if (there.isEmpty()) {
-                StudyStore.create(db, name, definition, trials);
+                new Studies(db).create(name, definition, trials);
+                new Studies(db)
+                        .definition(name)
+                        .filter(definition::equals)
+                        .orElseThrow(() -> new InputException("another process has begun a study '" + name + "' in "
+                                + db.shown() + " meanwhile, and a different one\n  choose another --output-dir"));
             } else if (typed.contains("num_samples")) {
-                StudyStore.extend(db, name, trials);
+                new Studies(db).extend(name, trials);
             }
             return name;
         });
@@ -104,7 +107,7 @@ public final class Study implements AutoCloseable {
         Database db = new Database(settings.storage().orElseThrow(), timeoutSeconds(settings.leaseMs()));
         String name = patiently(settings, () -> named(db, settings.studyName()));
         StudyDefinition definition =
-                patiently(settings, () -> StudyStore.definition(db, name)).orElseThrow(() -> missing(db, name));
+                patiently(settings, () -> new Studies(db).definition(name)).orElseThrow(() -> missing(db, name));
         Path output = settings.outputDir().map(Path::toAbsolutePath).orElse(Path.of(definition.output()));
         try {
             Files.createDirectories(output);
@@ -127,7 +130,7 @@ public final class Study implements AutoCloseable {
         }
         Database db = new Database(storage.orElse(sqlite(absolute)), LOOK_TIMEOUT_SECONDS);
         String name = storage.isEmpty() ? named(db, studyName) : studyName.orElse("" + absolute.getFileName());
-        StudyDefinition definition = StudyStore.definition(db, name).orElseThrow(() -> missing(db, name));
+        StudyDefinition definition = new Studies(db).definition(name).orElseThrow(() -> missing(db, name));
         return new Study(db, name, definition, absolute, 60_000);
     }
 
@@ -171,10 +174,13 @@ public final class Study implements AutoCloseable {
         return definition.run().containsKey(name) || definition.space().containsKey(name);
     }
 
-    /// The settings of the run that trials share, as given.
-    public List<SettingValue> shared() {
-        return definition.run().entrySet().stream()
-                .map(e -> new SettingValue(e.getKey(), e.getValue(), "--config"))
+    /// Settings as trials may have them: those of the first ones of a random search.
+    ///
+    /// @param located gives models of the Hub their directories
+    public List<RunSettings> samples(int trials, UnaryOperator<ResolvedSettings> located) {
+        return IntStream.range(0, trials)
+                .mapToObj(trial -> space.sample(0, trial))
+                .map(values -> TRAIN.bind(located.apply(files.sample(values))))
                 .toList();
     }
 
@@ -195,7 +201,7 @@ public final class Study implements AutoCloseable {
 
     /// Rungs as they are now, if the scheduler has some.
     static List<Asha.RungView> rungs(StudyDefinition definition, List<TrialRow> rows) {
-        if (!(scheduler(definition) instanceof Asha asha)) {
+        if (!(definition.scheduler() instanceof Asha asha)) {
             return List.of();
         }
         // which reports a rung has does not depend on the order of trials, only what was decided
@@ -275,49 +281,31 @@ public final class Study implements AutoCloseable {
         return search;
     }
 
-    private static Searcher searcher(StudyDefinition d, SearchSpace space) {
-        long seed = Long.parseLong(d.search().get("seed"));
-        return switch (d.search().get("searcher")) {
-            case "random" -> new RandomSearcher(space, seed);
-            case "grid" -> new GridSearcher(space);
-            default -> new TpeSearcher(space, seed, StudyResults.mode(d));
-        };
-    }
-
-    private static Scheduler scheduler(StudyDefinition d) {
-        Map<String, String> s = d.search();
-        return switch (s.get("scheduler")) {
-            case "asha" ->
-                new Asha(
-                        new Asha.Settings(
-                                StudyResults.mode(d),
-                                Double.parseDouble(s.get("max_t")),
-                                Double.parseDouble(s.get("grace_period")),
-                                Double.parseDouble(s.get("reduction_factor")),
-                                Integer.parseInt(s.get("brackets")),
-                                Boolean.parseBoolean(s.get("stop_last_trials"))),
-                        Long.parseLong(s.get("seed")));
-            case "median" ->
-                new MedianStopping(new MedianStopping.Settings(
-                        StudyResults.mode(d), Double.parseDouble(s.get("grace_period")), 3));
-            default -> new NoScheduler();
-        };
-    }
-
     private static void prepare(Path output, TuneSettings settings) {
+        if (settings.storage().isEmpty() && !Files.exists(output.resolve("study.db"))) {
+            mustBeFree(output, "");
+        }
         try {
-            if (Files.isDirectory(output) && !settings.resume() && !Files.exists(output.resolve("study.db"))) {
-                try (Stream<Path> entries = Files.list(output)) {
-                    if (entries.findAny().isPresent()) {
-                        throw new InputException(
-                                output + " is not empty, and has no study\n  choose another --output-dir");
-                    }
-                }
-            }
             Files.createDirectories(output);
         } catch (IOException e) {
             throw new InputException(
                     output + " cannot be made: " + e.getMessage() + "\n  choose another --output-dir", e);
+        }
+    }
+
+    /// Where a study begins nothing may be: its trials would write over another's.
+    private static void mustBeFree(Path output, String butFor) {
+        if (!Files.isDirectory(output)) {
+            return;
+        }
+        try (Stream<Path> entries = Files.list(output)) {
+            if (entries.anyMatch(entry -> !entry.getFileName().toString().matches(butFor))) {
+                throw new InputException(output + " is not empty, and has another study or none"
+                        + "\n  choose another --output-dir; a study that goes on needs its --storage and --study-name");
+            }
+        } catch (IOException e) {
+            throw new InputException(
+                    output + " cannot be read: " + e.getMessage() + "\n  choose another --output-dir", e);
         }
     }
 
@@ -331,7 +319,7 @@ public final class Study implements AutoCloseable {
     }
 
     private static String named(Database db, Optional<String> name) {
-        List<String> names = StudyStore.names(db);
+        List<String> names = new Studies(db).names();
         if (name.isEmpty() && names.size() != 1) {
             throw new InputException(db.shown() + " has "
                     + (names.isEmpty() ? "no study" : "studies " + String.join(", ", names)) + "\n  "
@@ -342,7 +330,7 @@ public final class Study implements AutoCloseable {
 
     private static InputException missing(Database db, String name) {
         return new InputException("there is no study '" + name + "' in " + db.shown() + "\n  there are "
-                + String.join(", ", StudyStore.names(db)));
+                + String.join(", ", new Studies(db).names()));
     }
 
     private interface Asked<T> {

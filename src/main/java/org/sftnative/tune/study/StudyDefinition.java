@@ -3,12 +3,23 @@ package org.sftnative.tune.study;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import org.sftnative.InputException;
+import org.sftnative.tune.Asha;
+import org.sftnative.tune.GridSearcher;
+import org.sftnative.tune.MedianStopping;
+import org.sftnative.tune.Mode;
+import org.sftnative.tune.NoScheduler;
+import org.sftnative.tune.RandomSearcher;
+import org.sftnative.tune.Scheduler;
+import org.sftnative.tune.SearchSpace;
+import org.sftnative.tune.Searcher;
+import org.sftnative.tune.TpeSearcher;
 import tools.jackson.core.JacksonException;
 import tools.jackson.databind.json.JsonMapper;
 
@@ -41,6 +52,45 @@ public record StudyDefinition(
         } catch (JacksonException e) {
             throw new InputException("the study's definition in the storage is damaged: " + e.getOriginalMessage(), e);
         }
+    }
+
+    SearchSpace parsedSpace() {
+        return SearchSpace.parse(spaceText, "the study's space");
+    }
+
+    Mode mode() {
+        return Mode.valueOf(search.get("mode").toUpperCase(Locale.ROOT));
+    }
+
+    /// What chooses the trials' settings.
+    Searcher searcher() {
+        SearchSpace space = parsedSpace();
+        long seed = Long.parseLong(search.get("seed"));
+        return switch (search.get("searcher")) {
+            case "random" -> new RandomSearcher(space, seed);
+            case "grid" -> new GridSearcher(space);
+            default -> new TpeSearcher(space, seed, mode());
+        };
+    }
+
+    /// A scheduler that was told nothing yet.
+    Scheduler scheduler() {
+        return switch (search.get("scheduler")) {
+            case "asha" ->
+                new Asha(
+                        new Asha.Settings(
+                                mode(),
+                                Double.parseDouble(search.get("max_t")),
+                                Double.parseDouble(search.get("grace_period")),
+                                Double.parseDouble(search.get("reduction_factor")),
+                                Integer.parseInt(search.get("brackets")),
+                                Boolean.parseBoolean(search.get("stop_last_trials"))),
+                        Long.parseLong(search.get("seed")));
+            case "median" ->
+                new MedianStopping(
+                        new MedianStopping.Settings(mode(), Double.parseDouble(search.get("grace_period")), 3));
+            default -> new NoScheduler();
+        };
     }
 
     /// Refuses to go on with a study as another one.

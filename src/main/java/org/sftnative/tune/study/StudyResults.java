@@ -4,7 +4,6 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.LinkedHashSet;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -19,13 +18,8 @@ import org.sftnative.tune.TrialState;
 /// @param trials how many it is to have
 /// @param rows those that were begun, in their order
 public record StudyResults(StudyDefinition definition, int trials, List<TrialRow> rows) {
-    /// The study's mode.
-    static Mode mode(StudyDefinition study) {
-        return Mode.valueOf(study.search().get("mode").toUpperCase(Locale.ROOT));
-    }
-
     Mode mode() {
-        return mode(definition);
+        return definition.mode();
     }
 
     /// The key that trials are judged by.

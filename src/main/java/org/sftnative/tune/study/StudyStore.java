@@ -2,6 +2,7 @@ package org.sftnative.tune.study;
 
 import java.sql.SQLException;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -25,20 +26,6 @@ import tools.jackson.databind.json.JsonMapper;
 /// end by the database's clock; a write of a lease that another has followed is refused. Every method may be called
 /// again after a [StorageException]: what was done already is not done twice.
 public final class StudyStore implements AutoCloseable {
-    /// Statements that lead from one version of the schema to the next. Only ever add to this list.
-    static final List<List<String>> MIGRATIONS = List.of(List.of(
-            "CREATE TABLE study (name TEXT PRIMARY KEY, definition TEXT NOT NULL, trials INTEGER NOT NULL,"
-                    + " events BIGINT NOT NULL, began_ms BIGINT NOT NULL)",
-            "CREATE TABLE trial (study TEXT NOT NULL REFERENCES study, number INTEGER NOT NULL,"
-                    + " settings TEXT NOT NULL, bracket INTEGER NOT NULL, state TEXT NOT NULL,"
-                    + " crashes INTEGER NOT NULL, token BIGINT NOT NULL, worker TEXT NOT NULL,"
-                    + " lease_until_ms BIGINT NOT NULL, why TEXT NOT NULL, began_ms BIGINT NOT NULL,"
-                    + " ended_ms BIGINT, PRIMARY KEY (study, number))",
-            "CREATE TABLE event (study TEXT NOT NULL REFERENCES study, seq BIGINT NOT NULL, kind TEXT NOT NULL,"
-                    + " trial INTEGER NOT NULL, step BIGINT NOT NULL, time TEXT NOT NULL, metric TEXT NOT NULL,"
-                    + " said TEXT NOT NULL, at_ms BIGINT NOT NULL, PRIMARY KEY (study, seq),"
-                    + " UNIQUE (study, trial, kind, step))"));
-
     private static final int CRASHES = 2;
     private static final TypeReference<LinkedHashMap<String, Object>> VALUES = new TypeReference<>() {};
     private static final JsonMapper JSON = JsonMapper.builder()
@@ -51,6 +38,7 @@ public final class StudyStore implements AutoCloseable {
     private final Supplier<Scheduler> schedulers;
     private final long leaseMs;
     private final UnaryOperator<Map<String, Object>> canonical;
+    private final Map<Integer, Map<String, Object>> settings = new HashMap<>(); // of trials: they never change
     private StudyLog log;
 
     /// A measurement that a worker found.
@@ -85,46 +73,14 @@ public final class StudyStore implements AutoCloseable {
         this.log = new StudyLog(schedulers.get());
     }
 
-    /// The study's definition; empty if there is no such study.
-    static Optional<StudyDefinition> definition(Database db, String study) {
-        db.migrate(MIGRATIONS);
-        return db.transaction(
-                _ -> db.query(row -> row.getString(1), "SELECT definition FROM study WHERE name = ?", study).stream()
-                        .findFirst()
-                        .map(StudyDefinition::of));
-    }
-
-    /// Names of the studies there are.
-    static List<String> names(Database db) {
-        db.migrate(MIGRATIONS);
-        return db.transaction(_ -> db.query(row -> row.getString(1), "SELECT name FROM study ORDER BY name"));
-    }
-
-    /// Makes a study where there is none.
-    ///
-    /// @param trials how many it has
-    static void create(Database db, String study, StudyDefinition definition, int trials) {
-        db.transaction(_ -> db.update(
-                "INSERT INTO study VALUES (?, ?, ?, 0, " + db.now() + ") ON CONFLICT (name) DO NOTHING",
-                study,
-                definition.json(),
-                trials));
-    }
-
-    /// More trials than before; never fewer.
-    static void extend(Database db, String study, int trials) {
-        db.transaction(
-                _ -> db.update("UPDATE study SET trials = ? WHERE name = ? AND trials < ?", trials, study, trials));
-    }
-
     /// Takes a trial: one that was begun and left first, else the next new one.
     ///
-    /// @return empty if there is none to take now; see [#finished]
+    /// @return empty if there is none to take now; see [Snapshot#finished]
     Optional<Lease> claim(String worker) {
         return locked(trials -> {
             Optional<Integer> left = left();
             if (left.isEmpty()) {
-                int next = count();
+                int next = number("SELECT count(*) FROM trial WHERE study = ?");
                 if (next >= trials) {
                     return Optional.empty();
                 }
@@ -140,7 +96,7 @@ public final class StudyStore implements AutoCloseable {
                     left.get());
             return db
                     .query(
-                            row -> new Lease(row.getInt(1), row.getLong(2), values(row.getString(3))),
+                            row -> new Lease(row.getInt(1), row.getLong(2), values(row.getInt(1), row.getString(3))),
                             "SELECT number, token, settings FROM trial WHERE study = ? AND number = ?",
                             study,
                             left.get())
@@ -224,7 +180,8 @@ public final class StudyStore implements AutoCloseable {
             int crashes = db
                     .query(
                             row -> row.getInt(1),
-                            "SELECT crashes FROM trial WHERE study = ? AND number = ? AND token = ? AND state = 'RUNNING'",
+                            "SELECT crashes FROM trial WHERE study = ? AND number = ? AND token = ? AND state ="
+                                    + " 'RUNNING'",
                             study,
                             lease.trial(),
                             lease.token())
@@ -284,14 +241,12 @@ public final class StudyStore implements AutoCloseable {
         });
     }
 
-    /// Whether every trial of the study has ended.
-    boolean finished() {
-        return db.transaction(_ -> db.query(
-                        row -> row.getInt(1) == row.getInt(2),
-                        "SELECT (SELECT count(*) FROM trial WHERE study = s.name"
-                                + " AND state IN ('COMPLETED', 'STOPPED', 'FAILED')), trials FROM study s WHERE name = ?",
-                        study)
-                .getFirst());
+    /// Whether a trial has a report.
+    boolean reported(int trial) {
+        return db.transaction(_ -> {
+            catchUp();
+            return !log.of(trial).isEmpty();
+        });
     }
 
     /// All that is known, at one moment.
@@ -306,7 +261,13 @@ public final class StudyStore implements AutoCloseable {
     /// A study at one moment.
     ///
     /// @param trials how many it is to have
-    public record Snapshot(int trials, List<TrialRow> rows) {}
+    public record Snapshot(int trials, List<TrialRow> rows) {
+        /// Whether every trial has ended.
+        boolean finished() {
+            return rows.size() >= trials
+                    && rows.stream().allMatch(row -> row.state().ended());
+        }
+    }
 
     @Override
     public void close() {
@@ -335,8 +296,11 @@ public final class StudyStore implements AutoCloseable {
     }
 
     private int total() throws SQLException {
-        return db.query(row -> row.getInt(1), "SELECT trials FROM study WHERE name = ?", study)
-                .getFirst();
+        return number("SELECT trials FROM study WHERE name = ?");
+    }
+
+    private int number(String sql) throws SQLException {
+        return db.query(row -> row.getInt(1), sql, study).getFirst();
     }
 
     private void catchUp() throws SQLException {
@@ -380,11 +344,6 @@ public final class StudyStore implements AutoCloseable {
                 .findFirst();
     }
 
-    private int count() throws SQLException {
-        return db.query(row -> row.getInt(1), "SELECT count(*) FROM trial WHERE study = ?", study)
-                .getFirst();
-    }
-
     private void add(int number) throws SQLException {
         Map<String, Object> values =
                 searcher.suggest(number, rows().stream().map(TrialRow::trial).collect(Collectors.toList()));
@@ -424,7 +383,7 @@ public final class StudyStore implements AutoCloseable {
         return db.query(
                 row -> new TrialRow(
                         row.getInt(1),
-                        values(row.getString(2)),
+                        values(row.getInt(1), row.getString(2)),
                         TrialState.valueOf(row.getString(3)),
                         row.getInt(4),
                         row.getInt(5),
@@ -437,7 +396,7 @@ public final class StudyStore implements AutoCloseable {
                 study);
     }
 
-    private Map<String, Object> values(String json) {
-        return canonical.apply(JSON.readValue(json, VALUES));
+    private Map<String, Object> values(int trial, String json) {
+        return settings.computeIfAbsent(trial, _ -> canonical.apply(JSON.readValue(json, VALUES)));
     }
 }

@@ -28,9 +28,11 @@ public final class StudyText {
             out.append("importance (part of the trials' differences that a setting explains on its own):\n");
             int width =
                     importance.keySet().stream().mapToInt(String::length).max().orElse(0);
-            importance.forEach((setting, share) -> out.append(String.format(
-                    Locale.ROOT, "  %-" + width + "s  %3.0f%%  %s%n", setting, 100 * share, "#".repeat((int)
-                                    Math.round(20 * share)))));
+            importance.forEach((setting, share) -> {
+                String bar = "#".repeat((int) Math.round(20 * share));
+                String line = String.format(Locale.ROOT, "  %-" + width + "s  %3.0f%%  %s", setting, 100 * share, bar);
+                out.append(line.stripTrailing()).append('\n');
+            });
             out.append("\n");
         }
         table(study, study.rows(), Integer.MAX_VALUE)

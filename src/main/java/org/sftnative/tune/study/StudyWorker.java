@@ -140,8 +140,9 @@ public final class StudyWorker {
                 unanswered(e);
             }
         }
-        // the clock of the lease began before its last answer came: what is left is less than this says
-        if (!running.isEmpty() && System.nanoTime() - beatNanos > options.leaseMs() * MILLI * 8 / 10) {
+        // the clock of the lease began before its last answer came: what is left is less than this says. A process that
+        // stood still finds a storage that answers, and hears from it which trials are still its own
+        if (backoffMs > 0 && !running.isEmpty() && System.nanoTime() - beatNanos > options.leaseMs() * MILLI * 8 / 10) {
             watcher.said(
                     "the storage does not answer: " + running.size() + " trials are given up, others may take them");
             running.values().forEach(r -> {
@@ -229,9 +230,7 @@ public final class StudyWorker {
         Lease lease = r.lease();
         int status = r.process().status();
         if (status == 0) {
-            boolean reported =
-                    timed(store::snapshot).rows().get(lease.trial()).reports().size() > 0;
-            if (!reported) {
+            if (!timed(() -> store.reported(lease.trial()))) {
                 timed(() -> store.finish(lease, TrialState.FAILED, "never reported " + options.metric()));
                 throw new InputException(TrialRow.name(lease.trial()) + " has ended and never reported '"
                         + options.metric() + "'\n  it reported "
@@ -327,8 +326,7 @@ public final class StudyWorker {
         lookNanos = now;
         StudyStore.Snapshot study = timed(store::snapshot);
         watcher.changed(study);
-        finished = study.rows().size() >= study.trials()
-                && study.rows().stream().allMatch(row -> row.state().ended());
+        finished = study.finished();
     }
 
     /// Writes `best.yaml`, and removes the weights of trials that are over and not the best.

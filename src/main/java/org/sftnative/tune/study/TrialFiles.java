@@ -71,6 +71,19 @@ record TrialFiles(Path output, StudyDefinition definition) {
         TRAIN.bind(settings(values, List.of(given("output_dir", output.toString()))));
     }
 
+    /// The settings of some trial as this process may read them, wherever it runs.
+    ResolvedSettings sample(Map<String, Object> values) {
+        List<SettingValue> own = new ArrayList<>(List.of(given("output_dir", output.toString())));
+        Optional.ofNullable(values.get("model_name_or_path"))
+                .map(Object::toString)
+                .or(() -> Optional.ofNullable(definition.run().get("model_name_or_path"))
+                        .map(List::getFirst))
+                .map(Path.of(definition.directory())::resolve)
+                .filter(Files::isDirectory) // else one of the Hub
+                .ifPresent(model -> own.add(given("model_name_or_path", model.toString())));
+        return settings(values, own);
+    }
+
     /// The newest checkpoint of a trial.
     Optional<Path> checkpoint(int trial) {
         return entries(directory(trial)).stream()

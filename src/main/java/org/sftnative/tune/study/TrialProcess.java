@@ -24,7 +24,8 @@ public final class TrialProcess {
     private final Path directory;
     private final Path log;
     private final long graceNanos;
-    private long stopAskedNanos;
+    private long lookedNanos;
+    private long waitedNanos;
     private boolean stopping;
 
     /// How trials are started.
@@ -80,20 +81,22 @@ public final class TrialProcess {
         return stopping;
     }
 
-    /// Asks it to stop, harder each time its grace is over. To be called again and again.
+    /// Asks it to stop, harder each time its grace is over. To be called again and again: time between two calls counts
+    /// for a second at most, since a machine that stood still gave no grace.
     void stop() {
         long now = System.nanoTime();
+        waitedNanos += stopping ? Math.min(now - lookedNanos, NANOS) : 0;
+        lookedNanos = now;
         if (!stopping) {
             stopping = true;
-            stopAskedNanos = now;
             try {
                 Files.writeString(directory.resolve("stop"), "");
             } catch (IOException e) {
                 process.destroy();
             }
-        } else if (now - stopAskedNanos > 2 * graceNanos) {
+        } else if (waitedNanos > 2 * graceNanos) {
             process.destroyForcibly();
-        } else if (now - stopAskedNanos > graceNanos) {
+        } else if (waitedNanos > graceNanos) {
             process.destroy();
         }
     }

@@ -48,7 +48,7 @@ final class FakeTrials {
     }
 
     /// What a worker said.
-    static final class Said implements StudyWorker.Watcher {
+    static class Said implements StudyWorker.Watcher {
         final List<String> lines = new ArrayList<>();
 
         @Override

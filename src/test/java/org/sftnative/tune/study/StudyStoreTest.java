@@ -75,9 +75,9 @@ class StudyStoreTest {
         StudyDefinition definition = new StudyDefinition(
                 new TreeMap<>(), new TreeMap<>(), "", "", new TreeMap<>(Map.of("metric", "loss")), ".", "out");
         try (Database db = new Database(url(kind), 5)) {
-            assertEquals(Optional.empty(), StudyStore.definition(db, name));
-            StudyStore.create(db, name, definition, trials);
-            assertEquals(Optional.of(definition), StudyStore.definition(db, name));
+            assertEquals(Optional.empty(), new Studies(db).definition(name));
+            new Studies(db).create(name, definition, trials);
+            assertEquals(Optional.of(definition), new Studies(db).definition(name));
         }
         return name;
     }
@@ -103,7 +103,7 @@ class StudyStoreTest {
             }
             assertEquals(List.of(0, 1, 2), taken);
             assertEquals(Optional.empty(), b.claim("w"));
-            assertFalse(b.finished());
+            assertFalse(b.snapshot().finished());
         }
     }
 
@@ -136,7 +136,7 @@ class StudyStoreTest {
             assertEquals(0, row.crashes());
             assertEquals(List.of(Answer.CONTINUE), other.report(List.of(new Found(taken, 1, 1, 0.5))));
             assertTrue(other.finish(taken, TrialState.COMPLETED, ""));
-            assertTrue(other.finished());
+            assertTrue(other.snapshot().finished());
         }
     }
 
@@ -189,7 +189,7 @@ class StudyStoreTest {
             assertEquals(TrialState.FAILED, row.state());
             assertEquals("killed again", row.why());
             assertTrue(row.value().isEmpty());
-            assertTrue(store.finished());
+            assertTrue(store.snapshot().finished());
         }
     }
 
@@ -215,7 +215,7 @@ class StudyStoreTest {
     void aSchemaIsMigratedStepByStepAndANewerOneIsRefused(String kind) {
         String table = "migrated_" + STUDIES.incrementAndGet();
         List<String> next = List.of("CREATE TABLE " + table + " (x INTEGER)", "INSERT INTO " + table + " VALUES (7)");
-        List<List<String>> two = new ArrayList<>(StudyStore.MIGRATIONS);
+        List<List<String>> two = new ArrayList<>(Studies.MIGRATIONS);
         two.add(next);
         String url = kind.equals("sqlite")
                 ? "jdbc:sqlite:" + dir.resolve("migrated.db")
@@ -224,12 +224,12 @@ class StudyStoreTest {
             if (kind.equals("postgresql")) {
                 db.transaction(_ -> db.update("CREATE SCHEMA " + table + "_schema"));
             }
-            db.migrate(StudyStore.MIGRATIONS);
+            db.migrate(Studies.MIGRATIONS);
             db.migrate(two);
             db.migrate(two); // the second time nothing is left to do
             List<Integer> rows = db.transaction(_ -> db.query(row -> row.getInt(1), "SELECT x FROM " + table));
             assertEquals(List.of(7), rows);
-            String message = assertThrows(InputException.class, () -> db.migrate(StudyStore.MIGRATIONS))
+            String message = assertThrows(InputException.class, () -> db.migrate(Studies.MIGRATIONS))
                     .getMessage();
             assertTrue(
                     message.startsWith("the study's storage has schema version 2, this program knows version 1"),

@@ -97,6 +97,43 @@ class StudyWorkerTest {
         }
     }
 
+    @Test
+    void aWorkerThatStoodStillForLongerThanItsLeaseGoesOnWithTrialsThatNobodyTook() throws Exception {
+        Path out = dir.resolve("out");
+        Map<String, String> more = Map.of("num_samples", "1", "scheduler", "none", "lease", "2s");
+        List<Path> started = new ArrayList<>();
+        TrialProcess.Launcher slow = settings -> {
+            started.add(settings);
+            return slow(settings, "0.2");
+        };
+        FakeTrials.Said still = new FakeTrials.Said() {
+            private boolean stood;
+
+            @Override
+            public void changed(StudyStore.Snapshot study) {
+                if (!stood && !study.rows().isEmpty()) {
+                    stood = true;
+                    sleep(2500);
+                }
+            }
+        };
+        try (Study study = FakeTrials.begin(out, "learning_rate: 1e-4\nnum_train_epochs: 30\n", more)) {
+            assertTrue(
+                    study.work(FakeTrials.settings(out, more), new Study.Place(Slots.of(1), 0, slow), still, _ -> {}));
+            assertEquals(List.of(), still.lines);
+            assertEquals(1, started.size());
+            assertEquals("1 of 1 trials: 1 completed", study.results().summary());
+        }
+    }
+
+    private static void sleep(long ms) {
+        try {
+            Thread.sleep(ms);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
     /// Storage and decisions, beside trials of a second.
     @Test
     @Tag("slow")
@@ -113,8 +150,8 @@ class StudyWorkerTest {
         SearchSpace space = SearchSpace.parse("learning_rate: loguniform(1e-5, 1e-2)\nnum_train_epochs: 2\n", "space");
         String url = "jdbc:sqlite:" + dir.resolve("study.db");
         try (Database db = new Database(url, 10)) {
-            StudyStore.definition(db, "s");
-            StudyStore.create(db, "s", definition, trials);
+            new Studies(db).definition("s");
+            new Studies(db).create("s", definition, trials);
         }
         try (StudyStore store = new StudyStore(
                 new Database(url, 10),

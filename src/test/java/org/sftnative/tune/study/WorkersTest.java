@@ -77,6 +77,35 @@ class WorkersTest {
         }
     }
 
+    @Test
+    void aDatabaseThatFallsAndComesBackLosesNothing() throws Exception {
+        Path space = Files.writeString(dir.resolve("space.yaml"), FakeTrials.SPACE);
+        Map<String, String> settings =
+                new HashMap<>(Map.of("num_samples", "12", "scheduler", "asha", "reduction_factor", "2"));
+        StudyResults single = FakeTrials.run(dir.resolve("single"), FakeTrials.SPACE, settings);
+        settings.put("study_name", "shared");
+        Path out = dir.resolve("out");
+        try (Postgres server = Postgres.start()) {
+            settings.put("storage", server.url());
+            Process worker = FakeTrials.start(out, space, 1, dir.resolve("0.txt"), settings);
+            waitForWorkers(server, 1);
+            for (int i = 0; i < 300 && count(server, "SELECT count(*) FROM event") < 8; i++) {
+                Thread.sleep(50);
+            }
+            server.stop();
+            Thread.sleep(1500);
+            server.go();
+            assertTrue(worker.waitFor(2, TimeUnit.MINUTES), "not done after two minutes");
+            String said = Files.readString(dir.resolve("0.txt"));
+            assertEquals(0, worker.exitValue(), said);
+            assertTrue(said.contains("warning: storage ") && said.contains("; trying again"), said);
+            try (Study study = Study.look(out, Optional.of(server.url()), Optional.of("shared"))) {
+                assertEquals(FakeTrials.decisions(single), FakeTrials.decisions(study.results()));
+                assertEquals(single.summary(), study.results().summary());
+            }
+        }
+    }
+
     private static void waitForStudy(Postgres server) throws Exception {
         for (int i = 0; i < 300; i++) {
             try {
@@ -92,6 +121,7 @@ class WorkersTest {
     }
 
     private static void waitForWorkers(Postgres server, int workers) throws Exception {
+        waitForStudy(server);
         for (int i = 0; i < 300; i++) {
             if (count(server, "SELECT count(DISTINCT worker) FROM trial") >= workers) {
                 return;
