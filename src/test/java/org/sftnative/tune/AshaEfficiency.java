@@ -25,7 +25,8 @@ import tools.jackson.databind.json.JsonMapper;
 /// What ASHA saves on real training curves: the program of `scripts/asha-efficiency`.
 ///
 /// `record` trains 20 random trials of the tutorial's space for each of five study seeds to their end, and keeps their
-/// evaluation losses, four for each epoch. `replay` lets ASHA decide over them.
+/// evaluation losses, four for each epoch. `live` runs the study of one seed as a person would, and keeps where its
+/// trials ended. `replay` lets ASHA decide over the curves, and prints live studies beside.
 final class AshaEfficiency {
     static final int TRIALS = 20;
     static final int SEEDS = 5;
@@ -62,10 +63,10 @@ final class AshaEfficiency {
 
     public static void main(String[] args) throws Exception {
         Path curves = Path.of(args[1]);
-        if (args[0].equals("record")) {
-            record(curves, Path.of(args[2]), Path.of(args[3]), Integer.parseInt(args[4]));
-        } else {
-            System.out.print(table(curves));
+        switch (args[0]) {
+            case "record" -> record(curves, Path.of(args[2]), Path.of(args[3]), Integer.parseInt(args[4]));
+            case "live" -> live(curves, Path.of(args[2]), Path.of(args[3]), Integer.parseInt(args[4]));
+            default -> System.out.print(table(curves));
         }
     }
 
@@ -79,22 +80,58 @@ final class AshaEfficiency {
                         .formatted(seed, all.size(), TRIALS));
                 continue;
             }
+            Found whole = replay(all, new NoScheduler(), 1);
             for (int concurrent : new int[] {1, 2, CONCURRENT, TRIALS}) {
-                Found whole = replay(all, new NoScheduler(), concurrent);
-                Found asha = replay(all, new Asha(ASHA, seed), concurrent);
-                out.append("%4d  %7d  %6d  %7d  %11.4f  %13.4f  %5.2f%%  %5.1f%%%n"
-                        .formatted(
-                                seed,
-                                concurrent,
-                                all.size(),
-                                asha.stopped(),
-                                whole.loss(),
-                                asha.loss(),
-                                100 * (asha.loss() / whole.loss() - 1),
-                                100 * asha.tokens() / whole.tokens()));
+                out.append(line(seed, "" + concurrent, whole, replay(all, new Asha(ASHA, seed), concurrent)));
+            }
+            if (Files.exists(liveFile(curves, seed))) {
+                out.append(line(seed, "2, live", whole, found(all, readLive(curves, seed))));
             }
         }
         return out.toString();
+    }
+
+    private static String line(int seed, String concurrent, Found whole, Found asha) {
+        return "%4d  %7s  %6d  %7d  %11.4f  %13.4f  %5.2f%%  %5.1f%%%n"
+                .formatted(
+                        seed,
+                        concurrent,
+                        TRIALS,
+                        asha.stopped(),
+                        whole.loss(),
+                        asha.loss(),
+                        100 * (asha.loss() / whole.loss() - 1),
+                        100 * asha.tokens() / whole.tokens());
+    }
+
+    /// What a live study found, whose trials ended with these reports.
+    static Found found(List<Curve> curves, List<Report> ends) {
+        double tokens = 0;
+        int stopped = 0;
+        for (Report end : ends) {
+            Curve curve = curves.get(end.trial());
+            tokens += curve.tokensUntil(end.time());
+            stopped += end.time() < curve.curve().getLast().time() ? 1 : 0;
+        }
+        return new Found(ends.stream().mapToDouble(Report::metric).min().orElseThrow(), tokens, stopped);
+    }
+
+    /// The trials' last reports, from what `tune show --csv` printed of a live study; losses with the curves' digits.
+    static List<Report> readLive(Path curves, int seed) throws IOException {
+        List<String> lines = Files.readAllLines(liveFile(curves, seed));
+        List<String> names = List.of(lines.getFirst().split(","));
+        return lines.stream()
+                .skip(1)
+                .map(line -> line.split(","))
+                .map(cells -> new Report(
+                        Integer.parseInt(cells[0]),
+                        Double.parseDouble(cells[names.indexOf("epoch")]),
+                        Math.rint(1e5 * Double.parseDouble(cells[names.indexOf("eval_loss")])) / 1e5))
+                .toList();
+    }
+
+    static Path liveFile(Path curves, int seed) {
+        return curves.resolve("live-" + seed + ".csv");
     }
 
     /// Runs a study over recorded curves: `concurrent` trials at once, each taking time by its tokens.
@@ -160,9 +197,7 @@ final class AshaEfficiency {
     private static void record(Path curves, Path shared, Path work, int jobs) throws Exception {
         Files.createDirectories(curves);
         Files.createDirectories(work);
-        JsonNode rows = JSON.readTree(shared.resolve("data/alpaca_en_demo.json").toFile());
-        writeRows(work.resolve("train.jsonl"), rows, 0, ROWS);
-        writeRows(work.resolve("eval.jsonl"), rows, ROWS, ROWS + EVALUATION_ROWS);
+        writeRows(shared, work);
         SearchSpace space = SearchSpace.parse(SearchSpace.example(), "example");
         record Task(int seed, int trial) {}
         ConcurrentLinkedQueue<Task> tasks = new ConcurrentLinkedQueue<>();
@@ -195,38 +230,13 @@ final class AshaEfficiency {
         Map<String, Object> values = space.sample(seed, trial);
         long batch = (Long) values.get("per_device_train_batch_size");
         Path out = work.resolve("trial-" + seed + "-" + trial);
-        List<String> command = new ArrayList<>(List.of(
-                ProcessHandle.current().info().command().orElse("java"),
-                "--enable-native-access=ALL-UNNAMED",
-                "--sun-misc-unsafe-memory-access=allow",
-                "-Xmx512m",
-                "-cp",
-                System.getProperty("java.class.path"),
-                "org.sftnative.cli.Main",
-                "train"));
-        Map<String, Object> settings = new LinkedHashMap<>();
-        settings.put("model", shared.resolve("reference/base"));
-        settings.put("train-file", work.resolve("train.jsonl"));
-        settings.put("eval-file", work.resolve("eval.jsonl"));
-        settings.put("output-dir", out);
-        settings.put("max-length", 64);
-        settings.put("gradient-accumulation-steps", 1);
-        settings.put("threads", 1);
-        settings.put("save-strategy", "no");
-        settings.put("eval-strategy", "steps");
-        settings.put("eval-steps", ROWS / batch / REPORTS_AN_EPOCH);
-        values.forEach((name, value) -> settings.put(name.replace('_', '-'), value));
-        settings.forEach((name, value) -> command.addAll(List.of("--" + name, value.toString())));
-        command.add("--overwrite-output-dir");
-        Path log = work.resolve("trial-" + seed + "-" + trial + ".log");
-        int status = new ProcessBuilder(command)
-                .redirectErrorStream(true)
-                .redirectOutput(log.toFile())
-                .start()
-                .waitFor();
-        if (status != 0) {
-            throw new IOException("train ended with " + status + ": " + log);
-        }
+        Map<String, Object> settings = settings(shared, work);
+        settings.put("output_dir", out);
+        settings.put("eval_steps", evalSteps(batch));
+        settings.putAll(values);
+        List<String> arguments = new ArrayList<>(List.of("train", "--overwrite-output-dir"));
+        settings.forEach((name, value) -> arguments.addAll(List.of("--" + name.replace('_', '-'), value.toString())));
+        program(arguments, work.resolve("trial-" + seed + "-" + trial + ".log"));
         List<String> points = new ArrayList<>();
         long tokens = 0;
         for (String line : Files.readAllLines(out.resolve("metrics.jsonl"))) {
@@ -251,6 +261,77 @@ final class AshaEfficiency {
         try (Stream<Path> files = Files.walk(out)) { // weights: 26 MB a trial
             files.sorted(Comparator.reverseOrder()).map(Path::toFile).forEach(File::delete);
         }
+    }
+
+    /// Runs a study of one seed as a person would, and keeps where its trials ended.
+    private static void live(Path curves, Path shared, Path work, int seed) throws IOException, InterruptedException {
+        Files.createDirectories(work);
+        writeRows(shared, work);
+        StringBuilder run = new StringBuilder();
+        settings(shared, work)
+                .forEach((name, value) ->
+                        run.append(name).append(": \"").append(value).append("\"\n"));
+        StringBuilder space = new StringBuilder(SearchSpace.example()).append("eval_steps:\n");
+        for (long batch : new long[] {2, 4, 8}) {
+            space.append(
+                    "  - when: {per_device_train_batch_size: " + batch + "}\n    value: " + evalSteps(batch) + "\n");
+        }
+        Path study = work.resolve("live-" + seed);
+        List<String> arguments = new ArrayList<>(List.of("tune", "--output-dir", study.toString()));
+        arguments.addAll(List.of(
+                "--config", Files.writeString(work.resolve("run.yaml"), run).toString()));
+        arguments.addAll(List.of(
+                "--space", Files.writeString(work.resolve("space.yaml"), space).toString()));
+        arguments.addAll(List.of("--num-samples", "" + TRIALS, "--seed", "" + seed, "--concurrent", "2", "--resume"));
+        arguments.addAll(List.of("--grace-period", "" + ASHA.gracePeriod()));
+        arguments.addAll(List.of("--reduction-factor", "" + ASHA.reductionFactor(), "--max-t", "" + ASHA.maxT()));
+        program(arguments, work.resolve("live-" + seed + ".log"));
+        program(List.of("tune", "show", study.toString(), "--csv"), liveFile(curves, seed));
+    }
+
+    /// What all trials share.
+    private static Map<String, Object> settings(Path shared, Path work) {
+        Map<String, Object> settings = new LinkedHashMap<>();
+        settings.put("model", shared.resolve("reference/base"));
+        settings.put("train_file", work.resolve("train.jsonl"));
+        settings.put("eval_file", work.resolve("eval.jsonl"));
+        settings.put("max_length", 64);
+        settings.put("gradient_accumulation_steps", 1);
+        settings.put("threads", 1);
+        settings.put("save_strategy", "no");
+        settings.put("eval_strategy", "steps");
+        return settings;
+    }
+
+    private static long evalSteps(long batch) {
+        return ROWS / batch / REPORTS_AN_EPOCH;
+    }
+
+    /// Runs this program, and waits for it.
+    private static void program(List<String> arguments, Path out) throws IOException, InterruptedException {
+        List<String> command = new ArrayList<>(List.of(
+                ProcessHandle.current().info().command().orElse("java"),
+                "--enable-native-access=ALL-UNNAMED",
+                "--sun-misc-unsafe-memory-access=allow",
+                "-Xmx512m",
+                "-cp",
+                System.getProperty("java.class.path"),
+                "org.sftnative.cli.Main"));
+        command.addAll(arguments);
+        int status = new ProcessBuilder(command)
+                .redirectErrorStream(true)
+                .redirectOutput(out.toFile())
+                .start()
+                .waitFor();
+        if (status != 0) {
+            throw new IOException(arguments.getFirst() + " ended with " + status + ": " + out);
+        }
+    }
+
+    private static void writeRows(Path shared, Path work) throws IOException {
+        JsonNode rows = JSON.readTree(shared.resolve("data/alpaca_en_demo.json").toFile());
+        writeRows(work.resolve("train.jsonl"), rows, 0, ROWS);
+        writeRows(work.resolve("eval.jsonl"), rows, ROWS, ROWS + EVALUATION_ROWS);
     }
 
     private static void writeRows(Path file, JsonNode rows, int from, int to) throws IOException {

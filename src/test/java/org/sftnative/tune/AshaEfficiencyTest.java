@@ -31,6 +31,26 @@ class AshaEfficiencyTest {
         assertTrue(seeds >= 1, "no seed is recorded");
     }
 
+    /// `scripts/asha-efficiency --live 1`: real trials, two at a time, ending where the scheduler said.
+    @Test
+    void aLiveStudyFindsOnItsRecordedCurvesWhatTheReplayPromises() throws IOException {
+        List<AshaEfficiency.Curve> curves = AshaEfficiency.read(CURVES, 1);
+        List<StudyEvent.Report> ends = AshaEfficiency.readLive(CURVES, 1);
+        assertEquals(AshaEfficiency.TRIALS, ends.size());
+        for (StudyEvent.Report end : ends) {
+            double recorded = curves.get(end.trial()).curve().stream()
+                    .filter(point -> Math.abs(point.time() - end.time()) < 1e-6)
+                    .findFirst()
+                    .orElseThrow()
+                    .metric();
+            assertEquals(recorded, end.metric(), 1e-5, end::toString); // recorded with five digits
+        }
+        var whole = AshaEfficiency.replay(curves, new NoScheduler(), 1);
+        var live = AshaEfficiency.found(curves, ends);
+        assertTrue(live.loss() <= 1.01 * whole.loss(), live + ", all: " + whole);
+        assertTrue(live.tokens() <= 0.4 * whole.tokens(), live + ", all: " + whole);
+    }
+
     @Test
     void recordedSettingsAreThoseThatTheStudyWouldChoose() throws IOException {
         SearchSpace space = SearchSpace.parse(SearchSpace.example(), "example");
