@@ -40,7 +40,7 @@ class TuneJarTest {
                 home,
                 "tune --config run.yaml --space space.yaml --output-dir study --num-samples 1 --scheduler none"
                         .split(" "));
-        Path checkpoint = study.resolve("trial-0001/checkpoint-3/manifest.json");
+        Path checkpoint = study.resolve("trial-0001/checkpoint-3/MANIFEST.json");
         for (int i = 0; i < 1200 && begun.isAlive() && !Files.exists(checkpoint); i++) {
             Thread.sleep(50);
         }
@@ -54,13 +54,13 @@ class TuneJarTest {
         assertTrue(worker.waitFor(2, TimeUnit.MINUTES), "not done after two minutes");
         assertEquals(0, worker.exitValue(), said(elsewhere));
         assertTrue(
-                said(elsewhere).contains("\n2 of 2 trials: 2 completed\n\nbest: trial-0000, eval_loss "),
+                said(elsewhere).contains("\n2 of 2 trials: 2 completed\n\nbest: trial-0001, eval_loss "),
                 said(elsewhere));
         String log = Files.readString(study.resolve("trial-0001/log.txt"));
         assertTrue(log.contains("resum"), log);
         assertEquals(List.of(3, 6, 9, 12), Program.steps(study.resolve("trial-0001"), "eval_loss"));
         assertTrue(Files.exists(study.resolve("best.yaml")));
-        assertTrue(Files.exists(study.resolve("trial-0000/model.safetensors")));
+        assertTrue(Files.exists(study.resolve("trial-0001/model.safetensors")));
         // the settings that won, from the folder whose paths they have
         Process best =
                 start(home, "train", "--config", study.resolve("best.yaml").toString());

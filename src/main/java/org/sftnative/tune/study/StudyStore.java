@@ -149,7 +149,7 @@ public final class StudyStore implements AutoCloseable {
         long end = log.size();
         log.ended(trial, TrialState.STOPPED);
         entries.add(entry(end, "ended", trial, -1, "", "", TrialState.STOPPED.name()));
-        held.put(trial, new Held(now.token(), TrialState.STOPPED));
+        held.put(trial, new Held(now.token(), TrialState.STOPPED, now.crashes()));
         return Answer.STOP;
     }
 
@@ -177,18 +177,8 @@ public final class StudyStore implements AutoCloseable {
     /// @return whether it is tried again
     boolean crashed(Lease lease, String why) {
         return locked(_ -> {
-            int crashes = db
-                    .query(
-                            row -> row.getInt(1),
-                            "SELECT crashes FROM trial WHERE study = ? AND number = ? AND token = ? AND state ="
-                                    + " 'RUNNING'",
-                            study,
-                            lease.trial(),
-                            lease.token())
-                    .stream()
-                    .findFirst()
-                    .orElse(-1);
-            if (crashes < 0) {
+            Held now = held().get(lease.trial());
+            if (now == null || now.token() != lease.token() || now.state() != TrialState.RUNNING) {
                 return false;
             }
             db.update(
@@ -196,7 +186,7 @@ public final class StudyStore implements AutoCloseable {
                     why,
                     study,
                     lease.trial());
-            if (crashes + 1 >= CRASHES) {
+            if (now.crashes() + 1 >= CRASHES) {
                 finishLocked(lease, TrialState.FAILED, why);
                 return false;
             }
@@ -368,13 +358,14 @@ public final class StudyStore implements AutoCloseable {
                 number);
     }
 
-    private record Held(long token, TrialState state) {}
+    private record Held(long token, TrialState state, int crashes) {}
 
     private Map<Integer, Held> held() throws SQLException {
         Map<Integer, Held> held = new LinkedHashMap<>();
         db.query(
-                row -> held.put(row.getInt(1), new Held(row.getLong(2), TrialState.valueOf(row.getString(3)))),
-                "SELECT number, token, state FROM trial WHERE study = ?",
+                row -> held.put(
+                        row.getInt(1), new Held(row.getLong(2), TrialState.valueOf(row.getString(3)), row.getInt(4))),
+                "SELECT number, token, state, crashes FROM trial WHERE study = ?",
                 study);
         return held;
     }
