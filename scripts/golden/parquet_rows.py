@@ -3,6 +3,8 @@
 Writes src/test/resources/golden/rows/: alpaca-COMPRESSION.parquet (flat text columns; lz4 and brotli are refused), chat-COMPRESSION.parquet
 (list<struct<role, content, weight>>, a column of JSON schemas as text), history.parquet (list<list<string>>),
 other.parquet (a column of bytes and one of times beside `text`), and rows.json: by file, its rows without nulls.
+Also bomb-*.parquet, which are refused: a page of 200 MB, a page of 20 million values, a text of a dictionary that
+stands in 10 million rows, 1 GB in all.
 Files have several row groups and pages, so that both are crossed.
 
 Run from the project root: python3 scripts/golden/parquet_rows.py
@@ -56,6 +58,22 @@ def write(name, rows, compression, schema=None):
     pyarrow.parquet.write_table(table, OUT / name, compression=compression, row_group_size=11, data_page_size=64)
 
 
+def bomb(name, values, dictionary):
+    texts = pyarrow.array(values, type=pyarrow.string())
+    pyarrow.parquet.write_table(
+        pyarrow.table({"text": texts.dictionary_encode() if dictionary else texts}),
+        OUT / f"bomb-{name}.parquet",
+        compression="zstd",
+        compression_level=19,
+        use_dictionary=dictionary,
+        write_statistics=False,
+        store_schema=False,
+        data_page_size=1 << 30,
+        max_rows_per_page=1 << 30,
+        row_group_size=1 << 30,
+    )
+
+
 def without_nulls(value):
     if isinstance(value, dict):
         return {k: without_nulls(v) for k, v in value.items() if v is not None}
@@ -81,6 +99,9 @@ def main():
     rows = [other(i) for i in range(COUNT)]
     write("other.parquet", rows, "zstd")
     expected["other.parquet"] = [{"text": row["text"]} for row in rows]
+    bomb("page", ["a" * 200_000_000], False)
+    bomb("values", [None] * 20_000_000, False)
+    bomb("rows", ["a" * 100] * 10_000_000, True)
     expected = {
         "versions": {"pyarrow": pyarrow.__version__},
         "rows": {name: [without_nulls(row) for row in rows] for name, rows in expected.items()},

@@ -3,8 +3,16 @@ package org.sftnative.data;
 import ai.djl.huggingface.tokenizers.jni.CharSpan;
 import ai.djl.huggingface.tokenizers.jni.LibUtils;
 import ai.djl.huggingface.tokenizers.jni.TokenizersLibrary;
+import ai.djl.util.Platform;
+import ai.djl.util.Utils;
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.ref.Cleaner;
 import java.lang.ref.Reference;
+import java.net.URL;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
 import org.sftnative.InputException;
 
 /// One tokenizer of the tokenizers library, by its handle. Calls the library's binding directly: its Java layer
@@ -109,7 +117,30 @@ final class NativeTokenizer {
         System.setProperty("OPT_OUT_TRACKING", "true"); // it calls home otherwise
         System.setProperty("RUST_FLAVOR", "cpu"); // else a machine with CUDA makes it look for another build
         System.setProperty("ai.djl.offline", "true"); // and download it
+        deleteCut();
         LibUtils.checkStatus();
         return TokenizersLibrary.LIB;
+    }
+
+    /// The library takes a file that an earlier start unpacked as it is; a cut one kills the process.
+    private static void deleteCut() {
+        Platform platform = Platform.detectPlatform("tokenizers");
+        Path folder = Utils.getEngineCacheDir("tokenizers")
+                .resolve(platform.getVersion() + "-cpu-" + platform.getClassifier());
+        Path file = folder.resolve(System.mapLibraryName("tokenizers"));
+        URL whole =
+                LibUtils.class.getResource("/native/lib/" + platform.getClassifier() + "/cpu/" + file.getFileName());
+        try {
+            if (whole != null
+                    && Files.exists(file)
+                    && Files.size(file) != whole.openConnection().getContentLengthLong()) {
+                Files.delete(file);
+                Files.delete(folder); // it is moved into place as a whole
+            }
+        } catch (NoSuchFileException _) {
+            // another start has found it too
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 }

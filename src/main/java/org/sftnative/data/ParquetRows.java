@@ -38,10 +38,14 @@ final class ParquetRows implements RowReader {
     /// Those of the format that no library here unpacks, as the reader's messages name them.
     private static final Pattern CODEC = Pattern.compile("\\b(lz4_raw|lz4|brotli|lzo)\\b", Pattern.CASE_INSENSITIVE);
 
+    /// Of a row, a text or an element, at the least.
+    private static final int NODE = 64;
+
     private final Path file;
     private final FileChannel channel;
     private final ParquetFileReader reader;
     private final dev.hardwood.reader.RowReader rows;
+    private long left;
     private int number;
 
     ParquetRows(Path file) throws IOException {
@@ -49,10 +53,13 @@ final class ParquetRows implements RowReader {
         channel = FileChannel.open(file);
         Optional<ParquetFileReader> opened = Optional.empty();
         try {
-            opened = Optional.of(ParquetFileReader.open(new Copied(file, channel)));
+            Copied copied = new Copied(file, channel);
+            opened = Optional.of(ParquetFileReader.open(copied));
+            ParquetPages.check(copied, opened.get().getFileMetaData());
+            left = ParquetPages.budget(channel.size());
             rows = opened.get().rowReader();
             reader = opened.get();
-        } catch (RuntimeException | IOException e) {
+        } catch (RuntimeException | IOException | OutOfMemoryError | StackOverflowError e) {
             channel.close();
             if (opened.isPresent()) {
                 opened.get().close();
@@ -70,12 +77,14 @@ final class ParquetRows implements RowReader {
             rows.next();
             number++;
             return Optional.of(new Good(new Row(file, number, struct(rows))));
-        } catch (RuntimeException e) { // the library has no exception of its own for a broken file
+        } catch (RuntimeException
+                | OutOfMemoryError
+                | StackOverflowError e) { // the library has no exception of its own for a broken file
             throw broken(e);
         }
     }
 
-    private InputException broken(Exception e) {
+    private InputException broken(Throwable e) {
         String said = Stream.<Throwable>iterate(e, cause -> cause != null, Throwable::getCause)
                 .map(cause -> cause.toString())
                 .collect(Collectors.joining(" "));
@@ -87,6 +96,12 @@ final class ParquetRows implements RowReader {
                             + " parquet.write_table(table, path, compression='zstd') does",
                     e);
         }
+        if (said.contains(OutOfMemoryError.class.getSimpleName())) {
+            return new InputException(
+                    file + " asks for more memory than Java has, after row " + number
+                            + "\n  raise it (SFT_JAVA_OPTS=-Xmx16g), or write the file with smaller pages and rows",
+                    e);
+        }
         boolean known = e.getMessage() != null && (e instanceof IOException || e instanceof IllegalArgumentException);
         return new InputException(
                 file + " is not a Parquet file that can be read, after row " + number + ": "
@@ -94,9 +109,18 @@ final class ParquetRows implements RowReader {
                 e);
     }
 
+    /// One value of a dictionary may stand in any number of rows: a file of kilobytes that gives terabytes.
+    private void charge(long bytes) {
+        left -= bytes;
+        if (left < 0) {
+            throw new IllegalArgumentException("its rows are far larger than the file");
+        }
+    }
+
     /// Without nulls: all structs of a column have the same fields, so that a null says no more than that another
     /// turn of the file has a value there.
-    private static ObjectNode struct(StructAccessor struct) {
+    private ObjectNode struct(StructAccessor struct) {
+        charge(NODE);
         ObjectNode node = NODES.objectNode();
         for (int i = 0; i < struct.getFieldCount(); i++) {
             String name = struct.getFieldName(i);
@@ -107,10 +131,13 @@ final class ParquetRows implements RowReader {
         return node;
     }
 
-    private static JsonNode value(Object value) {
+    private JsonNode value(Object value) {
         return switch (value) {
             case null -> NODES.nullNode();
-            case String text -> NODES.stringNode(text);
+            case String text -> {
+                charge(NODE + text.length());
+                yield NODES.stringNode(text);
+            }
             case Integer n -> NODES.numberNode(n);
             case Long n -> NODES.numberNode(n);
             case Float n -> NODES.numberNode(n);
@@ -121,6 +148,7 @@ final class ParquetRows implements RowReader {
             case PqList list -> {
                 ArrayNode node = NODES.arrayNode();
                 for (int i = 0; i < list.size(); i++) {
+                    charge(NODE);
                     node.add(value(list.get(i)));
                 }
                 yield node;

@@ -24,10 +24,12 @@ public final class Torch {
         Environment.setDefault("OMP_WAIT_POLICY", "PASSIVE");
         Environment.setDefault("GOMP_SPINCOUNT", "100000"); // a tenth of a millisecond: 5% faster than none
         Environment.setDefault("MKL_THREADING_LAYER", "GNU");
-        if (hasMkl()) {
-            setDefault("org.bytedeco.openblas.load", "mkl");
-        }
-        torch.globalContext().setAllowBF16ReductionCuBLAS(false); // split-K would sum in bf16
+        UnpackedLibraries.load(() -> {
+            if (hasMkl()) {
+                setDefault("org.bytedeco.openblas.load", "mkl");
+            }
+            torch.globalContext().setAllowBF16ReductionCuBLAS(false); // split-K would sum in bf16
+        });
         return torch.get_num_threads();
     }
 

@@ -16,7 +16,6 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -67,6 +66,34 @@ class DiskFaultTest {
         int tried = all(n -> survivesFailure("full", n));
         System.out.println("disk full at each of " + tried + " changes: all survived");
         assertTrue(tried > 150);
+    }
+
+    @Test
+    @Tag("slow")
+    void aDiskThatBreaksAtAnyChangeLeavesWhatWasThere() throws Exception {
+        int tried = all(n -> survivesFailure("broken", n));
+        System.out.println("disk broken at each of " + tried + " changes: all survived");
+        assertTrue(tried > 150);
+    }
+
+    /// The kernel's own ENOSPC at every file and folder that a run makes, one after the other.
+    @Test
+    @Tag("slow")
+    void aVolumeThatRunsOutOfInodesAtAnyFileLeavesWhatWasThere() throws Exception {
+        int inodes = 2; // the root and one file
+        for (boolean enough = false; !enough; inodes++) {
+            String what = inodes + " inodes";
+            try (Volume volume = new Volume(dir.resolve("inodes-" + inodes), "size=64m,nr_inodes=" + inodes)) {
+                Path out = volume.path();
+                Outcome outcome = Program.run(train(out, "--overwrite-output-dir"));
+                enough = outcome.status() == 0 && Files.exists(out.resolve("model.safetensors"));
+                assertTrue(enough || outcome.err().contains("No space left on device"), what + "\n" + outcome.err());
+                assertTrue(volume.remount("nr_inodes=1000"));
+                goesOn(out, what);
+            }
+        }
+        System.out.println("no inode left after each of " + (inodes - 3) + ": all survived");
+        assertTrue(inodes > 20);
     }
 
     /// A real file system that is too small for a second checkpoint: told before a byte is written.
@@ -220,33 +247,6 @@ class DiskFaultTest {
 
         static int count(Path out) throws IOException {
             return all(out).size();
-        }
-    }
-
-    /// A file system in memory; the test is skipped where none may be mounted.
-    private record Volume(Path path) implements AutoCloseable {
-        Volume(Path path, String options) throws Exception {
-            this(Files.createDirectories(path));
-            Assumptions.assumeTrue(
-                    run("mount", "-t", "tmpfs", "-o", options, "tmpfs", path.toString()) == 0,
-                    "mounting a tmpfs is not permitted here");
-        }
-
-        boolean remount(String how) throws Exception {
-            return run("mount", "-o", "remount," + how, path.toString()) == 0;
-        }
-
-        private static int run(String... command) throws Exception {
-            return new ProcessBuilder(command)
-                    .redirectErrorStream(true)
-                    .redirectOutput(ProcessBuilder.Redirect.DISCARD)
-                    .start()
-                    .waitFor();
-        }
-
-        @Override
-        public void close() throws Exception {
-            run("umount", "-l", path.toString());
         }
     }
 

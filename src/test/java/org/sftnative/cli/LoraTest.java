@@ -35,7 +35,7 @@ class LoraTest {
     private Outcome train(Path out, String... more) {
         List<String> all = new ArrayList<>(
                 List.of("--num-train-epochs", "3", "--batch-size", "2", "--gradient-accumulation-steps", "2"));
-        all.addAll(List.of("--learning-rate", "1e-3", "--save-steps", "2", "--save-total-limit", "0"));
+        all.addAll(List.of("--learning-rate", "1e-3", "--save-steps", "1", "--save-total-limit", "0"));
         all.addAll(List.of("--logging-steps", "1"));
         all.addAll(Arrays.asList(more));
         return Program.train(out, rows, all.toArray(String[]::new));
@@ -48,6 +48,7 @@ class LoraTest {
                 "--lora-r 4 --engine reference",
                 "--lora-r 4 --lora-dropout 0.2 --lora-plus-ratio 4 --use-rslora --lora-alpha 4 --neftune-noise-alpha 5",
                 "--lora-r 4 --precision bf16 --gradient-checkpointing",
+                "--lora-r 4 --precision bf16-autocast --engine reference --lora-dropout 0.1",
                 "--lora-r 3 --use-dora --lora-target-modules q_proj,v_proj --modules-to-save lm_head,norm",
                 "--lora-r 4 --load-in-4bit",
                 "--lora-r 4 --load-in-8bit --engine reference"
@@ -60,18 +61,22 @@ class LoraTest {
         assertTrue(losses.getLast() < losses.getFirst(), losses.toString());
         assertFalse(Files.exists(whole.resolve("model.safetensors")));
         assertTrue(Files.exists(whole.resolve("tokenizer.json")));
-        Path stopped = dir.resolve("stopped");
-        Program.copy(
-                whole.resolve("checkpoint-4"), Files.createDirectories(stopped).resolve("checkpoint-4"));
         List<String> again = new ArrayList<>(Arrays.asList(settings));
         again.addAll(List.of("--resume", "latest"));
-        train(stopped, again.toArray(String[]::new)).succeeded();
-        for (String file : WEIGHTS) {
-            assertEquals(-1, Files.mismatch(whole.resolve(file), stopped.resolve(file)), file);
-        }
-        for (String file : List.of("optimizer.safetensors", "adapter_model.safetensors")) {
-            Path last = Path.of("checkpoint-6", file);
-            assertEquals(-1, Files.mismatch(whole.resolve(last), stopped.resolve(last)), file);
+        Path before = whole;
+        // in the middle of an epoch, at its end, after the last step; each goes on from where the one before went on
+        for (int at : new int[] {1, 4, 6}) {
+            Path stopped = Files.createDirectories(dir.resolve("stopped-" + at));
+            Program.copy(before.resolve("checkpoint-" + at), stopped.resolve("checkpoint-" + at));
+            Files.copy(before.resolve("metrics.jsonl"), stopped.resolve("metrics.jsonl"));
+            train(stopped, again.toArray(String[]::new)).succeeded();
+            for (String file : WEIGHTS) {
+                assertEquals(-1, Files.mismatch(whole.resolve(file), stopped.resolve(file)), file + " from " + at);
+            }
+            Path last = Path.of("checkpoint-6");
+            assertEquals(Program.contents(whole.resolve(last)), Program.contents(stopped.resolve(last)), "from " + at);
+            assertEquals(Program.numbers(whole), Program.numbers(stopped), "from " + at);
+            before = stopped;
         }
     }
 

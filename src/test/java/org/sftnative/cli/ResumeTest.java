@@ -183,6 +183,12 @@ class ResumeTest {
         Path others = Program.rows(dir, 1, 21); // as many
         refused("rows: 20 (", train(whole, others, "--resume", "latest"), " there, 20 (");
         refused("rows: 20 (", train(whole, Program.rows(dir, 0, 19), "--resume", "latest"), " there, 19 (");
+        Path otherTokens = Program.copyOfBase(Files.createDirectories(dir.resolve("tokens")));
+        String tokenizer = Files.readString(otherTokens.resolve("tokenizer.json"));
+        String fewer = tokenizer.replaceFirst("\\[\\s*\"o\",\\s*\"n\"\\s*],", "");
+        assertTrue(fewer.length() < tokenizer.length(), "the merge is gone already");
+        Files.writeString(otherTokens.resolve("tokenizer.json"), fewer);
+        refused("rows: 20 (", Program.train(otherTokens, whole, rows, settings("--resume", "latest")), " there, 20 (");
         refused("step of: 8 rows there, 4 rows here", resume(whole, "latest", "--gradient-accumulation-steps", "1"));
         refused("seed: 42 there, 43 here", resume(whole, "latest", "--seed", "43"));
         refused(

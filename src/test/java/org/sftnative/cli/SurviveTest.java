@@ -9,6 +9,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.FileTime;
+import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
@@ -25,6 +26,9 @@ import org.sftnative.cli.Program.Outcome;
 /// bit for bit as one to which nothing happened. 24 steps, a checkpoint every 2.
 class SurviveTest {
     private static final int STEPS = 24;
+
+    /// Far from what anything here takes (seconds): processes may be stopped and continued meanwhile.
+    private static final Duration PATIENCE = Duration.ofMinutes(10);
 
     @TempDir
     Path dir;
@@ -84,7 +88,7 @@ class SurviveTest {
             Process process = start(settings);
             awaitStep();
             new ProcessBuilder("kill", "-" + signal, "" + process.pid()).start().waitFor();
-            assertTrue(process.waitFor(60, TimeUnit.SECONDS), "it goes on");
+            assertTrue(process.waitFor(PATIENCE.toSeconds(), TimeUnit.SECONDS), "it goes on");
             assertEquals(signal.equals("TERM") ? 143 : 130, process.exitValue());
             assertEquals(1, checkpoints(out).size()); // no setting asked for one
             assertFalse(Files.exists(out.resolve("model.safetensors"))); // it is not done
@@ -132,7 +136,7 @@ class SurviveTest {
                     awaitStep();
                 }
                 new ProcessBuilder("kill", "-TERM", "" + process.pid()).start().waitFor();
-                assertTrue(process.waitFor(60, TimeUnit.SECONDS), "it goes on");
+                assertTrue(process.waitFor(PATIENCE.toSeconds(), TimeUnit.SECONDS), "it goes on");
                 assertTrue(List.of(0, 143).contains(process.exitValue()), "status " + process.exitValue());
                 settings.set(settings.size() - 1, checkpoints(out).isEmpty() ? "--overwrite-output-dir" : "--resume");
                 Program.run(train(out, settings.toArray(String[]::new))).succeeded();
@@ -146,7 +150,7 @@ class SurviveTest {
                     new ProcessBuilder("kill", "-TERM", "" + process.pid())
                             .start()
                             .waitFor();
-                    assertTrue(process.waitFor(60, TimeUnit.SECONDS), "it goes on");
+                    assertTrue(process.waitFor(PATIENCE.toSeconds(), TimeUnit.SECONDS), "it goes on");
                     settings.set(
                             settings.size() - 1, checkpoints(out).isEmpty() ? "--overwrite-output-dir" : "--resume");
                     Program.run(train(out, settings.toArray(String[]::new))).succeeded();
@@ -167,7 +171,7 @@ class SurviveTest {
         assertFalse(Files.exists(out.resolve("save")));
         assertTrue(process.isAlive());
         Files.createFile(out.resolve("stop"));
-        assertTrue(process.waitFor(60, TimeUnit.SECONDS), "it goes on");
+        assertTrue(process.waitFor(PATIENCE.toSeconds(), TimeUnit.SECONDS), "it goes on");
         assertEquals(3, process.exitValue());
         assertFalse(Files.exists(out.resolve("stop")));
     }
@@ -369,23 +373,23 @@ class SurviveTest {
     }
 
     private void awaitStep() throws Exception {
-        for (int i = 0; i < 1200; i++) {
+        for (int i = 0; i < PATIENCE.toMillis() / 50; i++) {
             if (Files.exists(out.resolve("metrics.jsonl")) && Files.size(out.resolve("metrics.jsonl")) > 0) {
                 return;
             }
             Thread.sleep(50);
         }
-        throw new AssertionError("no step in a minute\n" + Files.readString(dir.resolve("log.txt")));
+        throw new AssertionError("no step after " + PATIENCE + "\n" + Files.readString(dir.resolve("log.txt")));
     }
 
     private void awaitCheckpoint() throws Exception {
-        for (int i = 0; i < 1200; i++) {
+        for (int i = 0; i < PATIENCE.toMillis() / 50; i++) {
             if (!checkpoints(out).isEmpty()) {
                 return;
             }
             Thread.sleep(50);
         }
-        throw new AssertionError("no checkpoint in a minute");
+        throw new AssertionError("no checkpoint after " + PATIENCE + "");
     }
 
     private static List<Path> checkpoints(Path run) throws IOException {

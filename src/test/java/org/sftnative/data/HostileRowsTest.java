@@ -73,6 +73,20 @@ class HostileRowsTest {
         assertTrue(e.getMessage().contains("row 1 has more than " + TextLines.LONGEST + " bytes"), e.getMessage());
     }
 
+    /// Bytes or kilobytes that ask for 200 MB, for 20 million values at once, and for 10 million rows.
+    @ParameterizedTest
+    @CsvSource({
+        "page, bytes and 1 values is more than there is reason for",
+        "values, and 20000000 values is more than there is reason for",
+        "rows, its rows are far larger than the file",
+    })
+    void aParquetBombIsRefused(String name, String says) {
+        Path bomb = GOLDEN.resolve("bomb-" + name + ".parquet");
+        InputException e =
+                assertTimeout(Duration.ofSeconds(60), () -> assertThrows(InputException.class, () -> read(bomb)));
+        assertTrue(e.getMessage().contains(says), e.getMessage());
+    }
+
     @Test
     void anArrayWithARowWithoutEndIsGivenUp() throws IOException {
         Path file = folder.resolve("rows.json");

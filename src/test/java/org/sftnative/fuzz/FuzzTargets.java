@@ -30,6 +30,7 @@ import org.sftnative.io.JsonFiles;
 import org.sftnative.io.Manifest;
 import org.sftnative.io.ModelDirectory;
 import org.sftnative.io.SafetensorsFile;
+import org.sftnative.model.AdapterFiles;
 import org.sftnative.model.LlamaConfig;
 import org.sftnative.model.MemoryEstimate;
 import org.sftnative.model.ParameterLayout;
@@ -57,6 +58,7 @@ final class FuzzTargets {
         targets.add(FuzzTarget.of("index", 40, FuzzTargets::index, INDEX));
         targets.add(FuzzTarget.of("manifest", 60, FuzzTargets::manifest, MANIFEST));
         targets.add(FuzzTarget.of("trainer-state", 40, FuzzTargets::trainerState, TRAINER_STATE));
+        targets.add(FuzzTarget.of("adapter", 40, FuzzTargets::adapter, ADAPTERS));
         targets.add(FuzzTarget.of("template", 100, FuzzTargets::template, templates()));
         targets.add(FuzzTarget.of("settings", 110, FuzzTargets::settings, SETTINGS));
         targets.add(FuzzTarget.of("command-line", 40, FuzzTargets::commandLine, COMMAND_LINES));
@@ -71,6 +73,15 @@ final class FuzzTargets {
             "num_attention_heads":4,"num_key_value_heads":2,"rms_norm_eps":1e-5,"max_position_embeddings":128,\
             "rope_theta":10000.0,"rope_scaling":{"type":"dynamic","factor":2.0},"eos_token_id":[1,2],"bos_token_id":0,\
             "tie_word_embeddings":true,"hidden_act":"silu","torch_dtype":"bfloat16","sliding_window":null}""";
+    private static final LlamaConfig MODEL = LlamaConfig.of(JsonFiles.readObject(GOLDEN.resolve("base/config.json")));
+    private static final String[] ADAPTERS = {
+        "{\"peft_type\":\"LORA\",\"task_type\":\"CAUSAL_LM\",\"r\":1,\"lora_alpha\":2,\"lora_dropout\":0.1,"
+                + "\"target_modules\":[\"o_proj\"],\"layers_to_transform\":[0],\"layers_pattern\":\"layers\","
+                + "\"rank_pattern\":{\"v_proj\":4},\"alpha_pattern\":{\".*k_proj\":2.5},\"use_rslora\":true}",
+        "{\"peft_type\":\"LORA\",\"r\":8,\"target_modules\":\".*(q|v)_proj\",\"exclude_modules\":\".*\\\\.1\\\\..*\","
+                + "\"modules_to_save\":[\"lm_head\"],\"use_dora\":true,\"bias\":\"none\",\"init_lora_weights\":true}",
+        "{\"peft_type\":\"LORA\",\"target_modules\":\"all-linear\",\"revision\":null,\"lora_bias\":false}",
+    };
     private static final String INDEX = text("model-directory/sharded/model.safetensors.index.json");
     private static final String MANIFEST = """
             {"format_version":1,"step":"3","files":{"a.txt":{"size":5,"sha256":\
@@ -120,14 +131,18 @@ final class FuzzTargets {
         int[] bytes = {18, 4, 0};
         List<byte[]> seeds = new ArrayList<>();
         for (int i = 0; i < headers.length; i++) {
-            byte[] header = headers[i].getBytes(StandardCharsets.UTF_8);
-            seeds.add(ByteBuffer.allocate(8 + header.length + bytes[i])
-                    .order(ByteOrder.LITTLE_ENDIAN)
-                    .putLong(header.length)
-                    .put(header)
-                    .array());
+            seeds.add(file(headers[i], bytes[i]));
         }
         return seeds;
+    }
+
+    private static byte[] file(String header, int bytes) {
+        byte[] utf8 = header.getBytes(StandardCharsets.UTF_8);
+        return ByteBuffer.allocate(8 + utf8.length + bytes)
+                .order(ByteOrder.LITTLE_ENDIAN)
+                .putLong(utf8.length)
+                .put(utf8)
+                .array();
     }
 
     /// The length of a header that ends at its last brace.
@@ -175,6 +190,19 @@ final class FuzzTargets {
         try (ModelDirectory directory = ModelDirectory.open(folder)) {
             directory.tensorNames().forEach(directory::info);
         }
+    }
+
+    /// Up to the names and shapes of its weights: those of the first seed, which have no number but 0.
+    private static void adapter(byte[] input, Path folder) throws IOException {
+        Files.write(folder.resolve("adapter_config.json"), input);
+        String name = "\"base_model.model.model.layers.0.self_attn.o_proj.lora_";
+        Files.write(
+                folder.resolve("adapter_model.safetensors"),
+                file(
+                        "{" + name + "A.weight\":{\"dtype\":\"F32\",\"shape\":[1,96],\"data_offsets\":[0,384]}," + name
+                                + "B.weight\":{\"dtype\":\"F32\",\"shape\":[96,1],\"data_offsets\":[384,768]}}",
+                        768));
+        AdapterFiles.config(folder, MODEL);
     }
 
     private static void manifest(byte[] input, Path folder) throws IOException {

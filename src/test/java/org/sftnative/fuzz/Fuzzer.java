@@ -14,6 +14,8 @@ import org.sftnative.InputException;
 /// Feeds a target and holds it to its bounds: a value or an [InputException], within seconds, and within memory in
 /// proportion to the input. An input that breaks them is kept in `target/fuzz`.
 final class Fuzzer {
+    private static final Duration LOOK = Duration.ofMillis(100);
+
     /// Of one input, on the wall: machines are shared, so it is far from what inputs take (microseconds).
     private static final Duration LONGEST = Duration.ofSeconds(20);
 
@@ -133,8 +135,10 @@ final class Fuzzer {
         since = System.nanoTime();
         worker.start();
         try {
-            while (!worker.join(Duration.ofMillis(100))) {
-                if (System.nanoTime() - since > LONGEST.toNanos()) {
+            long looks = 0; // and not the clock, which goes on while this process is stopped
+            for (long last = since; !worker.join(LOOK); last = since) {
+                looks = last == since ? looks + 1 : 0;
+                if (looks > LONGEST.dividedBy(LOOK)) {
                     AssertionError hang = broken("not done after " + LONGEST.toSeconds() + " s", null);
                     hang.setStackTrace(worker.getStackTrace());
                     throw hang;
