@@ -75,7 +75,8 @@ final class Doctor {
             line("cuda libraries", missing.isEmpty() ? "all " + LIBRARIES.size() + " found" : "missing: " + missing);
             if (!missing.isEmpty()) {
                 fault("install the CUDA 13 toolkit, cuDNN 9 and NCCL, or their pip packages, and put their folders into"
-                        + " LD_LIBRARY_PATH; bin/sft-native of a distribution does that by itself");
+                        + " LD_LIBRARY_PATH; bin/sft-native of a distribution does that by itself. This build needs"
+                        + " them on the CPU, too: without a card, take the one for CPUs (scripts/dist --cpu)");
             }
         }
         if (faults.isEmpty()) {

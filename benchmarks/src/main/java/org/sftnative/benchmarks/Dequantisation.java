@@ -49,11 +49,21 @@ public class Dequantisation {
     public void build() {
         Torch.start(0);
         quantiser = new Quantiser(kind, Devices.cpu());
+        to = Scopes.keep(() -> Tensors.zeros(ScalarType.Float, Devices.cpu(), SIZE, SIZE));
         try (PointerScope _ = new PointerScope()) {
-            matrix = quantiser.quantise(
-                    torch.randn(new long[] {SIZE, SIZE}, Tensors.options(ScalarType.Float, Devices.cpu())));
+            Tensor weights = torch.randn(new long[] {SIZE, SIZE}, Tensors.options(ScalarType.Float, Devices.cpu()));
+            matrix = quantiser.quantise(weights);
+            read();
+            check(to.sub(weights).norm().item_double() / weights.norm().item_double());
         }
-        to = Scopes.keep(() -> Tensors.empty(ScalarType.Float, Devices.cpu(), SIZE, SIZE));
+    }
+
+    /// Normal weights lose about 9% (root mean square) in four bits and 0.7% in eight, and never nothing.
+    private void check(double error) {
+        double most = kind == Quantiser.Kind.INT8 ? 0.01 : 0.11;
+        if (!(error > 0.001 && error < most)) {
+            throw new IllegalStateException(kind + " is off by " + error + ", at most " + most);
+        }
     }
 
     @Benchmark

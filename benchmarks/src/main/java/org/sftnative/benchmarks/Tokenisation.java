@@ -4,6 +4,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import org.openjdk.jmh.annotations.AuxCounters;
 import org.openjdk.jmh.annotations.Benchmark;
@@ -20,11 +21,14 @@ import org.openjdk.jmh.infra.Blackhole;
 import org.sftnative.config.DataSettings;
 import org.sftnative.config.EncodingSettings;
 import org.sftnative.config.RowSettings;
+import org.sftnative.data.Document;
 import org.sftnative.data.Encoder;
 import org.sftnative.data.Example;
 import org.sftnative.data.ExampleSource;
 import org.sftnative.data.Tokenizer;
 import org.sftnative.data.TrainingData;
+import tools.jackson.databind.node.JsonNodeFactory;
+import tools.jackson.databind.node.ObjectNode;
 
 /// `data/quickstart.jsonl` with `models/tokenizer`. Read `rowsPerSecond`. Runs in the project's folder.
 @State(Scope.Benchmark)
@@ -43,6 +47,7 @@ public class Tokenisation {
     private DataSettings settings;
     private Encoder encoder;
     private List<Example.Completion> examples;
+    private List<Example.Conversation> conversations;
 
     /// Rows made documents.
     @AuxCounters(AuxCounters.Type.OPERATIONS)
@@ -60,10 +65,19 @@ public class Tokenisation {
         try (ExampleSource rows = ExampleSource.open(ROWS, RowSettings.DEFAULT)) {
             rows.forEachRemaining(item -> examples.add((Example.Completion) item.example()));
         }
+        conversations = examples.stream()
+                .map(e -> new Example.Conversation(
+                        List.of(turn("user", e.prompt()), turn("assistant", e.response())), Optional.empty()))
+                .toList();
         check();
     }
 
-    /// Every row comes back from its tokens as it was, and reading the file gives the same documents.
+    private static ObjectNode turn(String role, String content) {
+        return JsonNodeFactory.instance.objectNode().put("role", role).put("content", content);
+    }
+
+    /// Every row comes back from its tokens as it was, and reading the file gives the same documents; of a conversation
+    /// the answer is trained, and nothing else.
     private void check() {
         var documents = TrainingData.load(
                         settings, RowSettings.DEFAULT, EncodingSettings.ofLength(MAX_LENGTH), tokenizer)
@@ -82,6 +96,14 @@ public class Tokenisation {
             if (!Arrays.equals(ids, documents.get(i).inputIds())) {
                 throw new IllegalStateException("row " + (i + 1) + " has other tokens when read from the file");
             }
+            Document chat =
+                    encoder.encode(i + 1, conversations.get(i)).document().orElseThrow();
+            int[] trained = Arrays.stream(chat.labels())
+                    .filter(label -> label != Document.IGNORED)
+                    .toArray();
+            if (!tokenizer.decode(trained, true).equals(example.response())) {
+                throw new IllegalStateException("row " + (i + 1) + " trains: " + tokenizer.decode(trained, true));
+            }
         }
     }
 
@@ -92,6 +114,15 @@ public class Tokenisation {
             sink.consume(encoder.encode(i + 1, examples.get(i)));
         }
         rate.rowsPerSecond += examples.size();
+    }
+
+    /// The same rows as conversations: the chat template rendered, its text encoded, the answer found in it.
+    @Benchmark
+    public void conversations(Rate rate, Blackhole sink) {
+        for (int i = 0; i < conversations.size(); i++) {
+            sink.consume(encoder.encode(i + 1, conversations.get(i)));
+        }
+        rate.rowsPerSecond += conversations.size();
     }
 
     /// The file to documents, on all cores: what a run does before its first step.

@@ -29,7 +29,14 @@ public enum Workload {
              "num_hidden_layers": 8, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16,
              "max_position_embeddings": 1024, "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "hidden_act": "silu",
              "initializer_range": 0.02, "attention_bias": false, "mlp_bias": false, "tie_word_embeddings": false}
-            """, 1, 4096);
+            """, 1, 4096),
+    /// A sixteenth of TINY's width and of the rows' lengths: next to nothing is computed.
+    NARROW("""
+            {"model_type": "llama", "vocab_size": 64, "hidden_size": 16, "intermediate_size": 32,
+             "num_hidden_layers": 8, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 4,
+             "max_position_embeddings": 1024, "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "hidden_act": "silu",
+             "initializer_range": 0.02, "attention_bias": false, "mlp_bias": false, "tie_word_embeddings": false}
+            """, 1, 4096, 16);
 
     /// Quantiles (0, 5, .. 100%) of 999 Alpaca rows under a byte-level BPE vocabulary of 4,096: tokens of the prompt,
     /// template included, and of the response with its EOS. Mean 52 and 209; cut at 512 tokens in all.
@@ -46,11 +53,17 @@ public enum Workload {
     private final LlamaConfig config;
     private final int rowsPerStep;
     private final int microBatchTokens;
+    private final int shorter;
 
     Workload(String shape, int rowsPerStep, int microBatchTokens) {
+        this(shape, rowsPerStep, microBatchTokens, 1);
+    }
+
+    Workload(String shape, int rowsPerStep, int microBatchTokens, int shorter) {
         this.config = LlamaConfig.of((ObjectNode) new JsonMapper().readTree(shape));
         this.rowsPerStep = rowsPerStep;
         this.microBatchTokens = microBatchTokens;
+        this.shorter = shorter;
     }
 
     LlamaConfig config() {
@@ -59,11 +72,7 @@ public enum Workload {
 
     /// An epoch of `steps` steps.
     StepPlan plan(int steps) {
-        RandomGenerator random = new SplittableRandom(SEED);
-        List<Document> documents = new ArrayList<>();
-        for (int row = 1; row <= steps * rowsPerStep; row++) {
-            documents.add(document(row, random));
-        }
+        List<Document> documents = documents(steps * rowsPerStep);
         long tokens = documents.stream().mapToLong(Document::length).sum();
         long labelTokens = documents.stream().mapToLong(Document::labelTokens).sum();
         Dataset dataset = Dataset.of(
@@ -71,9 +80,20 @@ public enum Workload {
         return new StepPlan(dataset, rowsPerStep, microBatchTokens, SEED, false);
     }
 
+    /// The first rows.
+    List<Document> documents(int count) {
+        RandomGenerator random = new SplittableRandom(SEED);
+        List<Document> documents = new ArrayList<>();
+        for (int row = 1; row <= count; row++) {
+            documents.add(document(row, random));
+        }
+        return documents;
+    }
+
     private Document document(int row, RandomGenerator random) {
-        int prompt = quantile(PROMPT, random.nextDouble());
-        int length = Math.min(LONGEST, prompt + quantile(RESPONSE, random.nextDouble()));
+        int whole = quantile(PROMPT, random.nextDouble());
+        int prompt = whole / shorter;
+        int length = Math.max(prompt + 1, Math.min(LONGEST, whole + quantile(RESPONSE, random.nextDouble())) / shorter);
         int[] ids = random.ints(length, 0, config.vocabSize()).toArray();
         int[] labels = ids.clone();
         Arrays.fill(labels, 0, prompt, Document.IGNORED);

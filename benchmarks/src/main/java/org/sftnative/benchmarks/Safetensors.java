@@ -22,13 +22,16 @@ import org.openjdk.jmh.annotations.Setup;
 import org.openjdk.jmh.annotations.State;
 import org.openjdk.jmh.annotations.TearDown;
 import org.openjdk.jmh.annotations.Warmup;
+import org.sftnative.io.Disk;
 import org.sftnative.io.SafetensorsFile;
 import org.sftnative.io.SafetensorsWriter;
 import org.sftnative.io.TensorSource;
 import org.sftnative.tensor.Dtype;
 
-/// A file of 32M weights in 16 tensors, in the page cache, opened, checked and copied as fp32: how a model's weights
-/// are loaded on the CPU. Read `bytesPerSecond`: bytes of the file.
+/// A file of 32M weights in 16 tensors: opened, checked and copied as fp32 from the page cache, as a model's weights
+/// are
+/// loaded on the CPU; and written from fp32 until the disk has it, as each file of a checkpoint is. Read
+/// `bytesPerSecond`: bytes of the file.
 @State(Scope.Benchmark)
 @BenchmarkMode(Mode.Throughput)
 @OutputTimeUnit(TimeUnit.SECONDS)
@@ -37,7 +40,7 @@ import org.sftnative.tensor.Dtype;
 @Fork(
         value = 3,
         jvmArgsAppend = {"--enable-native-access=ALL-UNNAMED", "--sun-misc-unsafe-memory-access=allow", "-Xmx2g"})
-public class SafetensorsLoad {
+public class Safetensors {
     private static final int TENSORS = 16;
     private static final long COLUMNS = 2048;
     private static final long ELEMENTS = 1024 * COLUMNS;
@@ -47,6 +50,8 @@ public class SafetensorsLoad {
 
     private final Arena arena = Arena.ofShared();
     private MemorySegment target;
+    private final List<TensorSource> sources = new ArrayList<>();
+    private Path folder;
     private Path file;
     private long bytes;
 
@@ -60,9 +65,8 @@ public class SafetensorsLoad {
     @Setup
     public void build() throws IOException {
         target = arena.allocate(TENSORS * ELEMENTS * Float.BYTES, Float.BYTES);
-        file = Files.createTempFile("sft-native-benchmark-", ".safetensors");
-        file.toFile().deleteOnExit();
-        List<TensorSource> sources = new ArrayList<>();
+        folder = Files.createTempDirectory("sft-native-benchmark-");
+        file = folder.resolve("model.safetensors");
         for (int i = 0; i < TENSORS; i++) {
             MemorySegment weights = part(i);
             for (long j = 0; j < ELEMENTS; j++) {
@@ -70,7 +74,7 @@ public class SafetensorsLoad {
             }
             sources.add(TensorSource.of(name(i), List.of(ELEMENTS / COLUMNS, COLUMNS), weights, Dtype.F32, stored));
         }
-        SafetensorsWriter.write(file, SafetensorsWriter.PYTORCH, sources);
+        write();
         bytes = Files.size(file);
         target.fill((byte) 0);
         check();
@@ -96,10 +100,23 @@ public class SafetensorsLoad {
         return target;
     }
 
+    /// Over the file of the operation before, which stays whole until the new one is.
+    @Benchmark
+    public Path save(Rate rate) {
+        write();
+        rate.bytesPerSecond += bytes;
+        return file;
+    }
+
     @TearDown
     public void close() throws IOException {
+        check();
         arena.close();
-        Files.delete(file);
+        Disk.deleteTree(folder);
+    }
+
+    private void write() {
+        SafetensorsWriter.write(file, SafetensorsWriter.PYTORCH, sources);
     }
 
     private void read() {
