@@ -93,6 +93,7 @@ public final class ApiServer implements AutoCloseable {
         http.stop(0);
         watch.interrupt();
         threads.shutdownNow();
+        completions.close();
     }
 
     @Override

@@ -9,6 +9,11 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.SplittableRandom;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.RejectedExecutionException;
 import org.sftnative.InputException;
 import org.sftnative.generate.Answer;
 import org.sftnative.generate.Request;
@@ -27,6 +32,9 @@ final class Completions {
 
     private final Traffic traffic;
     private final int maxTokens;
+    private final ExecutorService tokenisers = Executors.newFixedThreadPool(
+            Runtime.getRuntime().availableProcessors(),
+            Thread.ofPlatform().name("tokenise-", 0).daemon().factory());
 
     /// @param maxTokens most tokens of an answer in a conversation where the request does not say
     Completions(Traffic traffic, int maxTokens) {
@@ -50,7 +58,8 @@ final class Completions {
         try {
             outbox.hold(model.engine().submit(wanted));
         } catch (InputException e) {
-            throw ApiException.field("max_tokens", "kv_plan_exceeded", line(e));
+            // lengths are checked: an id beyond the vocabulary
+            throw ApiException.field(request.chat() ? "messages" : "prompt", line(e));
         }
         traffic.read(promptTokens);
         Replies replies = new Replies(request.chat(), request.includeUsage(), request.model());
@@ -73,13 +82,30 @@ final class Completions {
         }
     }
 
-    private int[] prompt(CompletionRequest request, int index, ServedModel model) {
+    /// Begins nothing more.
+    void close() {
+        tokenisers.shutdownNow();
+    }
+
+    /// Tokens of a prompt. A tokenizer is native code, in which a virtual thread holds a processor: a few long texts
+    /// would leave none to any other exchange.
+    private int[] tokens(Callable<int[]> tokenise) throws InterruptedException {
+        try {
+            return tokenisers.submit(tokenise).get();
+        } catch (ExecutionException e) {
+            throw e.getCause() instanceof RuntimeException why ? why : new IllegalStateException(e.getCause());
+        } catch (RejectedExecutionException _) {
+            throw ApiException.closing();
+        }
+    }
+
+    private int[] prompt(CompletionRequest request, int index, ServedModel model) throws InterruptedException {
         String param = request.chat() ? "messages" : request.prompts().size() == 1 ? "prompt" : "prompt[" + index + "]";
         int[] ids;
         try {
             ids = switch (request.prompts().get(index)) {
-                case Prompt.Chat chat -> model.prompt(chat.messages());
-                case Prompt.Text text -> model.prompt(text.text());
+                case Prompt.Chat chat -> tokens(() -> model.prompt(chat.messages()));
+                case Prompt.Text text -> tokens(() -> model.prompt(text.text()));
                 case Prompt.Tokens tokens -> tokens.ids();
             };
         } catch (InputException e) {

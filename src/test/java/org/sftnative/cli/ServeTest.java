@@ -6,17 +6,24 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.OutputStream;
+import java.lang.reflect.Proxy;
 import java.net.InetSocketAddress;
 import java.net.Socket;
+import java.net.URI;
+import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpRequest.BodyPublishers;
+import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterAll;
@@ -28,6 +35,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.sftnative.InputException;
+import org.sftnative.web.ApiServer;
+import org.sftnative.web.ServedModel;
 import tools.jackson.databind.JsonNode;
 
 /// OpenAI's interface over a real socket.
@@ -68,6 +77,60 @@ class ServeTest {
         while (!condition.call()) {
             assertTrue(System.nanoTime() < end, "not within 20 s");
             Thread.sleep(10);
+        }
+    }
+
+    @Test
+    void anIdBeyondTheVocabularyIsTheFaultOfThePrompt() throws Exception {
+        Served.Reply reply = SERVED.post(TEXT, "{\"model\": \"base\", \"prompt\": [1, 1000000]}");
+        assertEquals(400, reply.status(), reply.body());
+        assertEquals("prompt", reply.param());
+        assertEquals("invalid_value", reply.code());
+    }
+
+    /// A tokenizer is native code, which a virtual thread cannot leave.
+    @Test
+    void longPromptsHoldUpNobody() throws Exception {
+        CountDownLatch go = new CountDownLatch(1);
+        AtomicInteger busy = new AtomicInteger();
+        Served own = new Served();
+        ServedModel slow = (ServedModel) Proxy.newProxyInstance(
+                ServedModel.class.getClassLoader(), new Class<?>[] {ServedModel.class}, (_, method, args) -> {
+                    if (method.getName().equals("prompt")) {
+                        busy.incrementAndGet();
+                        while (go.getCount() > 0) {
+                            Thread.onSpinWait();
+                        }
+                    }
+                    return method.invoke(own.model, args);
+                });
+        int processors = Runtime.getRuntime().availableProcessors();
+        List<CompletableFuture<HttpResponse<String>>> replies = new ArrayList<>();
+        HttpClient client = HttpClient.newHttpClient();
+        try (own;
+                ApiServer server = new ApiServer(Served.settings(), List.of(slow), own.problems::add)) {
+            URI uri = URI.create("http://127.0.0.1:" + server.port());
+            for (int i = 0; i < processors; i++) {
+                replies.add(client.sendAsync(
+                        HttpRequest.newBuilder(uri.resolve(TEXT))
+                                .header("Content-Type", "application/json")
+                                .POST(BodyPublishers.ofString(Served.text("Hi", "\"max_tokens\": 1")))
+                                .build(),
+                        HttpResponse.BodyHandlers.ofString()));
+            }
+            try {
+                until(() -> busy.get() == processors);
+                HttpRequest health = HttpRequest.newBuilder(uri.resolve("/health"))
+                        .timeout(Duration.ofSeconds(10))
+                        .build();
+                assertEquals(
+                        200, client.send(health, HttpResponse.BodyHandlers.ofString()).statusCode());
+            } finally {
+                go.countDown();
+            }
+            for (CompletableFuture<HttpResponse<String>> reply : replies) {
+                assertEquals(200, reply.get().statusCode());
+            }
         }
     }
 
