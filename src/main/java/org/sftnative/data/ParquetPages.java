@@ -6,10 +6,14 @@ import dev.hardwood.internal.thrift.OffsetIndexReader;
 import dev.hardwood.internal.thrift.PageHeaderReader;
 import dev.hardwood.internal.thrift.ThriftCompactReader;
 import dev.hardwood.metadata.ColumnChunk;
+import dev.hardwood.metadata.ColumnMetaData;
+import dev.hardwood.metadata.CompressionCodec;
 import dev.hardwood.metadata.FileMetaData;
 import dev.hardwood.metadata.PageLocation;
 import dev.hardwood.metadata.RowGroup;
 import java.io.IOException;
+import java.util.HashSet;
+import java.util.Set;
 
 /// What the pages of a Parquet file say that they unpack to, looked through before the library believes it: it takes
 /// the memory that a page asks for, in threads of its own.
@@ -52,23 +56,29 @@ final class ParquetPages {
     }
 
     private void check(ColumnChunk column) throws IOException {
-        long at = column.chunkStartOffset();
-        long end = Math.min(file.length(), at + column.metaData().totalCompressedSize());
-        while (at < end) {
-            at += check(at, end);
+        ColumnMetaData data = column.metaData();
+        boolean snappy = data.codec() == CompressionCodec.SNAPPY;
+        Set<Long> seen = new HashSet<>();
+        for (long start : new long[] {column.chunkStartOffset(), data.dataPageOffset()}) {
+            long end = Math.min(file.length(), start + data.totalCompressedSize());
+            for (long at = start; at < end && seen.add(at); ) {
+                at += check(at, end, snappy);
+            }
         }
         if (column.offsetIndexOffset() != null) {
             // the library goes by these places, which need not be those of the chain above
             var index = file.readRange(column.offsetIndexOffset(), column.offsetIndexLength());
             for (PageLocation page :
                     OffsetIndexReader.read(new ThriftCompactReader(index)).pageLocations()) {
-                check(page.offset(), file.length());
+                if (seen.add(page.offset())) {
+                    check(page.offset(), file.length(), snappy);
+                }
             }
         }
     }
 
     /// @return bytes of the page and its header
-    private long check(long at, long end) throws IOException {
+    private long check(long at, long end, boolean snappy) throws IOException {
         for (long bytes = HEADER; ; bytes *= 8) {
             int length = (int) Math.min(bytes, end - at);
             ThriftCompactReader reader = new ThriftCompactReader(file.readRange(at, length));
@@ -98,7 +108,33 @@ final class ParquetPages {
                 throw new IOException("a page of " + page.uncompressedPageSize() + " bytes and " + values
                         + " values is more than there is reason for in a file of " + file.length() + " bytes");
             }
+            if (snappy) {
+                checkSnappy(page, at + reader.getBytesRead());
+            }
             return (long) reader.getBytesRead() + page.compressedPageSize();
+        }
+    }
+
+    /// snappy-java writes as many bytes as the packed data say, wherever the buffer ends: memory beyond it is
+    /// overwritten, and the process dies.
+    ///
+    /// @param at of the page's data
+    private void checkSnappy(PageHeader page, long at) throws IOException {
+        long levels = 0;
+        if (page.dataPageHeaderV2() != null) {
+            if (!page.dataPageHeaderV2().isCompressed()) {
+                return;
+            }
+            levels = (long) page.dataPageHeaderV2().repetitionLevelsByteLength()
+                    + page.dataPageHeaderV2().definitionLevelsByteLength();
+        }
+        int length = (int) Math.min(Math.min(10, page.compressedPageSize() - levels), file.length() - at - levels);
+        if (length > 0 && levels >= 0) {
+            long unpacked = new ThriftCompactReader(file.readRange(at + levels, length)).readVarint();
+            if (unpacked != page.uncompressedPageSize() - levels) {
+                throw new IOException(
+                        "a page of " + page.uncompressedPageSize() + " bytes unpacks to " + (unpacked + levels));
+            }
         }
     }
 }

@@ -1,12 +1,16 @@
 package org.sftnative.data;
 
+import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTimeout;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.hardwood.internal.thrift.PageHeaderReader;
+import dev.hardwood.internal.thrift.ThriftCompactReader;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.io.RandomAccessFile;
+import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -85,6 +89,20 @@ class HostileRowsTest {
         InputException e =
                 assertTimeout(Duration.ofSeconds(60), () -> assertThrows(InputException.class, () -> read(bomb)));
         assertTrue(e.getMessage().contains(says), e.getMessage());
+    }
+
+    /// The library would write beyond its buffer.
+    @Test
+    void aSnappyPageThatUnpacksToMoreThanItSaysIsRefused() throws IOException {
+        byte[] bytes = Files.readAllBytes(GOLDEN.resolve("alpaca-snappy.parquet"));
+        ThriftCompactReader first = new ThriftCompactReader(ByteBuffer.wrap(bytes), 4); // behind PAR1
+        int size = PageHeaderReader.read(first).uncompressedPageSize();
+        int at = 4 + first.getBytesRead();
+        assertEquals(size & 0x7F | (size > 0x7F ? 0x80 : 0), bytes[at] & 0xFF, "no page begins there");
+        bytes[at] ^= 0x04;
+        Path file = Files.write(folder.resolve("rows.parquet"), bytes);
+        InputException e = assertThrows(InputException.class, () -> read(file));
+        assertTrue(e.getMessage().contains("a page of " + size + " bytes unpacks to " + (size ^ 4)), e.getMessage());
     }
 
     @Test

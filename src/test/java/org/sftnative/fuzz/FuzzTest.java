@@ -67,7 +67,7 @@ class FuzzTest {
         Fuzzer.Outcome kept = fuzzer.replay();
         assertTrue(kept.read() > 0, "no input of the corpus is read: the seeds are out of date");
         Fuzzer.Outcome all = fuzzer.run(0, Long.MAX_VALUE, EACH);
-        assertTrue(all.tried() > 100, all.toString());
+        assertTrue(all.tried() > 10, all.toString());
     }
 
     @Test
