@@ -105,7 +105,7 @@ record Evaluation(Path model, List<Set> sets, double seconds) {
 
     /// Scores the data sets of the settings with one model.
     ///
-    /// @param say hears the plan of what is generated
+    /// @param say hears which rows were skipped, and the plan of what is generated
     /// @throws InputException if rows are broken, or cannot be asked
     static Evaluation of(EvalSettings settings, Consumer<String> say) {
         AnswerMatch match = new AnswerMatch(settings.answerRegex());
@@ -113,12 +113,10 @@ record Evaluation(Path model, List<Set> sets, double seconds) {
             List<Dataset> data = new ArrayList<>();
             List<List<Question>> questions = new ArrayList<>();
             for (Path file : settings.evalFile()) { // all rows are read before weights are
-                Dataset rows = TrainingData.load(
-                                DataSettings.of(file).unshuffled(),
-                                settings.rows(),
-                                settings.encoding(),
-                                loaded.tokenizer())
-                        .train();
+                TrainingData read = TrainingData.load(
+                        DataSettings.of(file).unshuffled(), settings.rows(), settings.encoding(), loaded.tokenizer());
+                read.bad().forEach(message -> say.accept("skipped: " + message + "\n"));
+                Dataset rows = read.train();
                 rows.checkVocabulary(loaded.config().vocabSize());
                 data.add(rows);
                 questions.add(settings.generate() ? questions(file, settings, loaded) : List.of());

@@ -124,7 +124,9 @@ class ServeTest {
                         .timeout(Duration.ofSeconds(10))
                         .build();
                 assertEquals(
-                        200, client.send(health, HttpResponse.BodyHandlers.ofString()).statusCode());
+                        200,
+                        client.send(health, HttpResponse.BodyHandlers.ofString())
+                                .statusCode());
             } finally {
                 go.countDown();
             }

@@ -100,6 +100,19 @@ class UseTest {
     }
 
     @Test
+    void evalSaysWhichRowsItSkipped() throws IOException {
+        Path rows = Files.writeString(
+                dir.resolve("rows.jsonl"),
+                "{\"prompt\": \"a\", \"completion\": \"b\"}\n{\"prompt\": \"a\"}\n{\"prompt\": \"c\", \"completion\": \"d\"}\n");
+        String[] args = ("eval --threads 1 --max-bad 1 --model " + Program.BASE + " --eval-file " + rows).split(" ");
+        Outcome scored = Program.run(args).succeeded();
+        assertTrue(scored.out().startsWith("skipped: "), scored::out);
+        assertTrue(scored.out().lines().findFirst().orElseThrow().contains("rows.jsonl, row 2"), scored::out);
+        args[4] = "0";
+        assertEquals(2, Program.run(args).status());
+    }
+
+    @Test
     void severalAnswersOfARowHaveSeedsOfTheirOwn() throws IOException {
         Path rows = Program.rows(dir, 0, 2);
         List<JsonNode> answers =
