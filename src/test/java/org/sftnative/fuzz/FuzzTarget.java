@@ -20,6 +20,21 @@ record FuzzTarget(String name, int perMille, List<byte[]> seeds, UnaryOperator<b
         void read(byte[] input, Path folder) throws Exception;
     }
 
+    /// Java memory that an input may take beside what is in proportion to it: buffers, and going over it a few times;
+    /// of Parquet, pages and rows of 1 GiB each before they are too many.
+    long memory() {
+        return unpacks() ? 4L << 30 : 64L << 20;
+    }
+
+    /// Inputs of a short run: those that unpack to anything take seconds, and are the same ones on every machine.
+    long most() {
+        return unpacks() ? 100 : Long.MAX_VALUE;
+    }
+
+    private boolean unpacks() {
+        return name.equals("rows-parquet");
+    }
+
     static FuzzTarget of(String name, int perMille, Reader reader, String... seeds) {
         return new FuzzTarget(
                 name,

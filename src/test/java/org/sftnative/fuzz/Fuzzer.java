@@ -19,9 +19,6 @@ final class Fuzzer {
     /// Of one input, on the wall: machines are shared, so it is far from what inputs take (microseconds).
     private static final Duration LONGEST = Duration.ofSeconds(20);
 
-    /// A reader may have buffers of its own, and may give up only after it has gone over the input a few times.
-    private static final long MEMORY = 64L << 20;
-
     private static final long MEMORY_A_BYTE = 2_000;
     private static final com.sun.management.ThreadMXBean THREADS =
             (com.sun.management.ThreadMXBean) ManagementFactory.getThreadMXBean();
@@ -98,7 +95,7 @@ final class Fuzzer {
             throw broken("neither a value nor an InputException", e);
         }
         long allocated = THREADS.getCurrentThreadAllocatedBytes() - before;
-        if (allocated > MEMORY + MEMORY_A_BYTE * input.length) {
+        if (allocated > target.memory() + MEMORY_A_BYTE * input.length) {
             throw broken(allocated + " bytes allocated for " + input.length, null);
         }
     }
