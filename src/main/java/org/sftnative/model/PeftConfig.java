@@ -105,7 +105,7 @@ final class PeftConfig {
                 flag("use_rslora"),
                 flag("use_dora"),
                 pattern("rank_pattern", node -> node.isInt() && node.intValue() >= 1 ? node.intValue() : null),
-                pattern("alpha_pattern", node -> node.isNumber() && node.doubleValue() > 0 ? node.doubleValue() : null),
+                pattern("alpha_pattern", node -> finite(node) > 0 ? finite(node) : null),
                 LoraInit.TRUE); // how it began is past
         require(config.alpha() > 0, "lora_alpha", "must be above 0");
         require(config.dropout() >= 0 && config.dropout() < 1, "lora_dropout", "must be from 0 to below 1");
@@ -260,8 +260,14 @@ final class PeftConfig {
         if (node.isMissingNode()) {
             return otherwise;
         }
-        require(node.isNumber() && Double.isFinite(node.doubleValue()), field, "must be a number");
-        return node.doubleValue();
+        require(!Double.isNaN(finite(node)), field, "must be a number");
+        return finite(node);
+    }
+
+    /// NaN if it is none, or beyond a double.
+    private static double finite(JsonNode node) {
+        double value = node.isNumber() ? node.asDouble(Double.NaN) : Double.NaN;
+        return Double.isFinite(value) ? value : Double.NaN;
     }
 
     private <T> Map<String, T> pattern(String field, Function<JsonNode, T> value) {
