@@ -12,8 +12,10 @@ import org.openjdk.jmh.runner.options.CommandLineOptions;
 import org.openjdk.jmh.runner.options.VerboseMode;
 import org.sftnative.tensor.Torch;
 
-/// JMH's own command line, with three things always on: a benchmark that fails ends the run with a non-zero status,
-/// peak memory is measured, and what needs a card (the classes `Card..`) is counted as skipped where there is none.
+/// JMH's own command line, with four things always on: a benchmark that fails ends the run with a non-zero status,
+/// peak memory and CPU time are measured, two processes may take turns, and what needs a card (the classes `Card..`) is
+/// counted as skipped where
+/// there is none.
 public final class Main {
     private static final String CARD = ".*\\.Card[^.]*\\..*";
 
@@ -21,7 +23,10 @@ public final class Main {
 
     /// @param args those of JMH; `-h` lists them
     public static void main(String[] args) throws IOException, CommandLineOptionException {
-        List<String> all = new ArrayList<>(List.of("-foe", "true", "-prof", PeakBytes.class.getName()));
+        List<String> all = new ArrayList<>(List.of("-foe", "true"));
+        for (Class<?> profiler : List.of(PeakBytes.class, CpuTime.class, Turns.class)) {
+            all.addAll(List.of("-prof", profiler.getName()));
+        }
         all.addAll(List.of(args));
         Torch.start(0);
         if (!Here.hasCard()) {

@@ -30,7 +30,7 @@ import org.sftnative.train.RunState;
         value = 3,
         jvmArgsAppend = {"--enable-native-access=ALL-UNNAMED", "--sun-misc-unsafe-memory-access=allow", "-Xmx2g"})
 public class TrainStep {
-    @Param
+    @Param({"BASE", "TINY"})
     Workload workload;
 
     @Param({"fused", "reference", "lora"})

@@ -12,7 +12,7 @@ import org.sftnative.benchmarks.Here;
 
 /// The guard's commands; `scripts/bench` types them.
 ///
-///     abba BASE_CLASS_PATH CANDIDATE_CLASS_PATH PAIRS FOLDER [JMH's arguments]
+///     abba|turns BASE_CLASS_PATH CANDIDATE_CLASS_PATH PAIRS FOLDER [JMH's arguments]
 ///     compare FOLDER                      judges base-*.json and candidate-*.json of a folder again
 ///     counts FILE [--accept]              counts this build against a file, or writes the file
 ///     record BASELINES RESULTS.json ..    adds results to the file of this machine
@@ -38,10 +38,12 @@ public final class Guard {
             throw new BadResults("a command is missing: abba, compare, counts, record or since");
         }
         return switch (args.getFirst()) {
-            case "abba" -> {
+            case "abba", "turns" -> {
                 need(args, 5);
                 Path folder = Path.of(args.get(4));
-                Abba.run(args.get(1), args.get(2), Integer.parseInt(args.get(3)), folder, args.subList(5, args.size()));
+                boolean turns = args.getFirst().equals("turns");
+                int pairs = Integer.parseInt(args.get(3));
+                Abba.run(args.get(1), args.get(2), pairs, turns, folder, args.subList(5, args.size()));
                 yield judge(folder);
             }
             case "compare" -> judge(Path.of(args.get(1)));

@@ -16,6 +16,9 @@ import tools.jackson.databind.json.JsonMapper;
 public final class Results {
     private static final Map<String, Double> UNITS = Map.of("s", 1.0, "ms", 1e-3, "us", 1e-6, "ns", 1e-9, "min", 60.0);
 
+    /// CPU time of the measuring thread, by which a row is judged that has it.
+    public static final String THREAD_SECONDS = "threadSeconds";
+
     private Results() {}
 
     /// The rows of several files of one build, forks joined in the order of the files.
@@ -62,8 +65,9 @@ public final class Results {
 
     private static Row row(Path file, JsonNode node) {
         String name = node.path("benchmark").asString("").replaceFirst("^org\\.sftnative\\.benchmarks\\.", "");
-        JsonNode metric = node.path("primaryMetric");
-        String mode = node.path("mode").asString("");
+        JsonNode thread = node.path("secondaryMetrics").path(THREAD_SECONDS);
+        JsonNode metric = thread.isMissingNode() ? node.path("primaryMetric") : thread;
+        String mode = thread.isMissingNode() ? node.path("mode").asString("") : "avgt";
         String unit = metric.path("scoreUnit").asString("");
         boolean throughput = mode.equals("thrpt");
         Double scale = UNITS.get(throughput ? unit.replaceFirst("^ops/", "") : unit.replaceFirst("/op$", ""));

@@ -10,6 +10,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.SortedMap;
 import java.util.SplittableRandom;
 import java.util.TreeMap;
 import org.junit.jupiter.api.Test;
@@ -102,6 +103,36 @@ class GuardTest {
         Comparison c = Comparison.of(Results.read(List.of(base)), Results.read(List.of(candidate)));
         assertEquals(2, c.status());
         assertTrue(c.toString().contains("only the base has it"), c.toString());
+
+        Comparison reverse = Comparison.of(Results.read(List.of(candidate)), Results.read(List.of(base)));
+        assertEquals(2, reverse.status());
+        assertTrue(reverse.toString().contains("only the candidate has it"), reverse.toString());
+    }
+
+    /// Ten pairs of forks of one build, iterations in turns, on two cores that other programs used by half.
+    @Test
+    void recordedForksOfOneBuildAreNoChange() {
+        Comparison same = Comparison.of(recorded("same-host", "base"), recorded("same-host", "candidate"));
+        assertEquals(
+                Verdict.Kind.NO_CLEAR_CHANGE,
+                same.verdicts().get("HostOverhead.step").kind());
+        assertEquals(0, same.status());
+    }
+
+    private static SortedMap<String, Row> recorded(String comparison, String side) {
+        return Results.read(List.of(Path.of("recorded", comparison, side + "-01.json")));
+    }
+
+    @Test
+    void threadTimeIsWhatARowIsJudgedBy() throws IOException {
+        Path file = Files.writeString(folder.resolve("thread.json"), """
+                [{"benchmark": "org.sftnative.benchmarks.HostOverhead.step", "mode": "avgt",
+                  "primaryMetric": {"scoreUnit": "us/op", "rawData": [[4000, 5000]]},
+                  "secondaryMetrics": {"threadSeconds": {"score": 1, "scoreUnit": "s/op",
+                                                         "rawData": [[0.002, 0.003]]}}}]""");
+        assertEquals(
+                List.of(0.0025),
+                Results.read(List.of(file)).get("HostOverhead.step").seconds());
     }
 
     @Test
