@@ -26,7 +26,7 @@ import org.sftnative.tensor.Torch;
 /// loaded before what it needs was found: a missing library is a line, not a crash.
 final class Doctor {
     /// What libtorch's CUDA part opens, by soname.
-    private static final List<String> LIBRARIES = List.of(
+    static final List<String> LIBRARIES = List.of(
             "libcudart.so.13",
             "libcublas.so.13",
             "libcublasLt.so.13",

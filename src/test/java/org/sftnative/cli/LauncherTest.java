@@ -11,6 +11,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -18,17 +19,8 @@ import org.junit.jupiter.api.io.TempDir;
 /// The launcher of a distribution, in one whose Java only says what it was given. `PATH` has the few programs that it
 /// calls, and an `ldconfig` that knows no library.
 class LauncherTest {
-    private static final List<String> LIBRARIES = List.of(
-            "libcudart.so.13",
-            "libcublas.so.13",
-            "libcublasLt.so.13",
-            "libcudnn.so.9",
-            "libcusparse.so.12",
-            "libcufft.so.12",
-            "libcufile.so.0",
-            "libcurand.so.10",
-            "libnccl.so.2",
-            "libnvrtc.so.13");
+    private static final List<String> LIBRARIES = Stream.concat(Doctor.LIBRARIES.stream(), Stream.of("libnvrtc.so.13"))
+            .toList();
 
     @TempDir
     Path dir;
