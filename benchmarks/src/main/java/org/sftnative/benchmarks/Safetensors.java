@@ -28,10 +28,9 @@ import org.sftnative.io.SafetensorsWriter;
 import org.sftnative.io.TensorSource;
 import org.sftnative.tensor.Dtype;
 
-/// A file of 32M weights in 16 tensors: opened, checked and copied as fp32 from the page cache, as a model's weights
-/// are
-/// loaded on the CPU; and written from fp32 until the disk has it, as each file of a checkpoint is. Read
-/// `bytesPerSecond`: bytes of the file.
+/// A file of 32M weights in 16 tensors: opened, checked and copied as fp32 from the page cache, as a model's
+/// weights are loaded on the CPU; and written from fp32 until the disk has it, as each file of a checkpoint is.
+/// Read `bytesPerSecond`: bytes of the file.
 @State(Scope.Benchmark)
 @BenchmarkMode(Mode.Throughput)
 @OutputTimeUnit(TimeUnit.SECONDS)

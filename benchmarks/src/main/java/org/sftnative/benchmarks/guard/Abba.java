@@ -8,10 +8,9 @@ import java.util.List;
 import org.sftnative.benchmarks.Main;
 import org.sftnative.benchmarks.Turns;
 
-/// Runs the benchmarks of two builds in turns, a fork at a time: base, candidate, candidate, base, and so on. Or the
-/// two
-/// forks of a pair side by side, an iteration at a time: for what both have memory for, and for machines that others
-/// use, too.
+/// Runs the benchmarks of two builds in turns, a fork at a time: base, candidate, candidate, base, and so on.
+/// Or the two forks of a pair side by side, an iteration at a time: where both have room in memory, and others
+/// use the machine.
 final class Abba {
     private Abba() {}
 

@@ -18,8 +18,8 @@ public final class CountsFile {
     /// The JDK that counted, as one number: heap bytes are compared where it is the same.
     public static final String JDK = "jdk";
 
-    /// What a step's heap bytes may differ by from machine to machine: the library reads the host's facts now and then,
-    /// and a string of them is longer or shorter. Two machines differed by 24 bytes in twelve steps.
+    /// What a step's heap bytes may differ by from machine to machine. Two machines differed by 24 bytes in
+    /// twelve steps; the likely cause, not shown, is /proc/self/status, whose lines the loop reads.
     static final long HEAP_TOLERANCE = 64;
 
     private CountsFile() {}
