@@ -8,6 +8,8 @@ import org.bytedeco.pytorch.ScalarTypeOptional;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
+import org.sftnative.ops.Ops;
+import org.sftnative.ops.Ops.Form;
 import org.sftnative.tensor.Scopes;
 import org.sftnative.tensor.Tensors;
 
@@ -58,6 +60,7 @@ final class AdaptedProduct implements Product {
     record Magnitude(Tensor value, Tensor gradient, Tensor norm, Tensor factor) {}
 
     private final FrozenMatrix frozen;
+    private final Ops ops;
     private final List<Part> parts;
     private final Tensor a; // (r, in), of all parts
     private final Tensor dA;
@@ -68,8 +71,9 @@ final class AdaptedProduct implements Product {
     /// @param parts not empty; their As and the As' gradients lie side by side
     /// @param a (r, in) the As of all parts
     /// @param dA (r, in) fp32
-    AdaptedProduct(FrozenMatrix frozen, List<Part> parts, Tensor a, Tensor dA) {
+    AdaptedProduct(FrozenMatrix frozen, List<Part> parts, Tensor a, Tensor dA, Ops ops) {
         this.frozen = frozen;
+        this.ops = ops;
         this.parts = parts;
         this.a = a;
         this.dA = dA;
@@ -120,16 +124,16 @@ final class AdaptedProduct implements Product {
     public void forward(Tensor x, Tensor y, Optional<AdapterDropout> dropout) {
         Scopes.run(() -> {
             Tensor w = frozen.get();
-            torch.mm_out(y, x, w.t());
+            ops.matmul(Form.NT, x, w, y, false);
             Tensor u = kept.narrow(0, 0, x.size(0));
             if (dropout.isEmpty()) {
-                torch.mm_out(u, x, a.t());
+                ops.matmul(Form.NT, x, a, u, false);
             }
             for (Part part : parts) {
                 Tensor low = part.low(u);
                 Tensor columns = part.columns(y);
                 Optional<Tensor> dropped = dropout.map(d -> d.drop(part.spec().module(), x));
-                dropped.ifPresent(in -> torch.mm_out(low, in, part.a().t()));
+                dropped.ifPresent(in -> ops.matmul(Form.NT, in, part.a(), low, false));
                 low.mul_(new Scalar(part.spec().scaling()));
                 if (dropped.isPresent() && part.magnitude().isPresent()) {
                     // PEFT: the magnitude's part of the frozen product, too, is of the dropped input
@@ -138,7 +142,7 @@ final class AdaptedProduct implements Product {
                     columns.add_(torch.mm(dropped.get(), rows.t()).mul_(g.sub(new Scalar(1.0))));
                     columns.add_(torch.mm(low, part.b().t()).mul_(g));
                 } else {
-                    columns.addmm_(low, part.b().t());
+                    ops.matmul(Form.NT, low, part.b(), columns, true);
                     part.magnitude().ifPresent(m -> columns.mul_(m.factor()));
                 }
             }
@@ -152,9 +156,9 @@ final class AdaptedProduct implements Product {
             Tensor v = flow.low().getFirst();
             Tensor w = frozen.get();
             boolean scaled = dora && dropout.isEmpty();
-            torch.mm_out(dx, scaled ? flow.scaled().getFirst() : dy, w);
+            ops.matmul(Form.NN, scaled ? flow.scaled().getFirst() : dy, w, dx, false);
             if (dropout.isEmpty()) {
-                dx.addmm_(v, a);
+                ops.matmul(Form.NN, v, a, dx, true);
                 return;
             }
             for (Part part : parts) {
@@ -178,7 +182,7 @@ final class AdaptedProduct implements Product {
         Scopes.run(() -> {
             for (Part part : parts) {
                 Tensor low = part.low(v);
-                torch.mm_out(low, part.columns(scaled), part.b());
+                ops.matmul(Form.NN, part.columns(scaled), part.b(), low, false);
                 low.mul_(new Scalar(part.spec().scaling()));
             }
         });
@@ -201,13 +205,13 @@ final class AdaptedProduct implements Product {
             Tensor v = flow.low().getFirst();
             Tensor scaled = dora ? flow.scaled().getFirst() : dy;
             if (dropout.isEmpty()) {
-                WideGemm.add(dA, v, x);
+                ops.matmul(Form.TN, v, x, dA, true);
             }
             for (Part part : parts) {
-                WideGemm.add(part.dB(), part.columns(scaled), part.low(u));
+                ops.matmul(Form.TN, part.columns(scaled), part.low(u), part.dB(), true);
                 Tensor in = dropout.map(d -> d.drop(part.spec().module(), x)).orElse(x);
                 if (dropout.isPresent()) {
-                    WideGemm.add(part.dA(), part.low(v), in);
+                    ops.matmul(Form.TN, part.low(v), in, part.dA(), true);
                 }
                 part.magnitude().ifPresent(m -> magnitudeGradient(part, m, part.columns(dy), in, part.low(u)));
             }

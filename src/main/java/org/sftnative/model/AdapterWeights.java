@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.Optional;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
+import org.sftnative.ops.Ops;
 import org.sftnative.tensor.Scopes;
 import org.sftnative.tensor.Tensors;
 
@@ -62,7 +63,8 @@ final class AdapterWeights implements AutoCloseable {
     }
 
     /// What a product of some matrices of a layer becomes; absent if none has an adapter.
-    Optional<AdaptedProduct> product(int layer, List<Projection> projections, FrozenMatrix frozen, LlamaConfig c) {
+    Optional<AdaptedProduct> product(
+            int layer, List<Projection> projections, FrozenMatrix frozen, LlamaConfig c, Ops ops) {
         List<AdaptedProduct.Part> parts = new ArrayList<>();
         long row = 0;
         long at = 0;
@@ -87,7 +89,8 @@ final class AdapterWeights implements AutoCloseable {
                 keep(Scopes.keep(
                         () -> computed.narrow(0, first.offset(), ranks * in).view(ranks, in))),
                 keep(Scopes.keep(
-                        () -> gradients.narrow(0, first.offset(), ranks * in).view(ranks, in)))));
+                        () -> gradients.narrow(0, first.offset(), ranks * in).view(ranks, in))),
+                ops));
     }
 
     private AdaptedProduct.Part part(AdapterSpec spec, long row, long at) {

@@ -116,9 +116,9 @@ final class FusedWeights implements AutoCloseable {
                                 .toList(),
                         unpacked)
                 : new FrozenMatrix.Resident(matrix(parameters.flatWeights(), layer, projections));
-        Optional<AdaptedProduct> product = adapters.get().product(layer, projections, frozen, config);
+        Optional<AdaptedProduct> product = adapters.get().product(layer, projections, frozen, config, ops);
         product.ifPresent(adapted::add);
-        return product.isPresent() ? product.get() : new Product.Frozen(frozen);
+        return product.isPresent() ? product.get() : new Product.Frozen(frozen, ops);
     }
 
     /// Whether the gradient of a layer's input serves nothing.

@@ -1,8 +1,8 @@
 package org.sftnative.model;
 
 import org.bytedeco.pytorch.Tensor;
-import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
+import org.sftnative.ops.Ops;
 import org.sftnative.tensor.Tensors;
 
 /// The gradient of the head, which comes in chunks of rows: summed in fp32, rounded once. One object a micro-batch.
@@ -10,15 +10,17 @@ final class HeadGradient {
     private final Tensor target;
     private final boolean narrow;
     private final boolean fresh;
+    private final Ops ops;
     private final Tensor wide;
     private boolean first;
 
     /// @param target (V, C), written or added to
     /// @param fresh whether this is the first micro-batch of its step
-    HeadGradient(Tensor target, boolean fresh) {
+    HeadGradient(Tensor target, boolean fresh, Ops ops) {
         this.target = target;
         this.narrow = !Tensors.is(target, ScalarType.Float);
         this.fresh = fresh;
+        this.ops = ops;
         this.wide = narrow ? Tensors.empty(ScalarType.Float, target.device(), target.shape()) : target;
         this.first = narrow || fresh;
     }
@@ -28,23 +30,7 @@ final class HeadGradient {
     /// @param dLogits (n, V)
     /// @param rows (n, C)
     void add(Tensor dLogits, Tensor rows) {
-        if (narrow && !target.is_cuda()) {
-            Tensor product = torch.mm(dLogits.to(ScalarType.Float).t(), rows.to(ScalarType.Float));
-            wide.copy_(first ? product : wide.add(product));
-        } else if (narrow) {
-            if (first) {
-                torch.mm_out(wide, dLogits.t(), rows, ScalarType.Float);
-            } else {
-                torch.addmm_out(wide, wide, dLogits.t(), rows, ScalarType.Float);
-            }
-        } else if (first && Tensors.is(rows, ScalarType.Float)) {
-            torch.mm_out(wide, dLogits.t(), rows);
-        } else {
-            if (first) {
-                wide.zero_();
-            }
-            WideGemm.add(wide, dLogits, rows);
-        }
+        ops.matmul(Ops.Form.TN, dLogits, rows, wide, !first);
         first = false;
     }
 

@@ -99,9 +99,10 @@ public final class LlamaEngine implements CausalLm {
                     weights.zeroWhatIsAddedTo();
                     weights.refresh();
                 }
-                Pass pass = new Pass(batch, batch.labelRows(), batch.noise(), batch.dropout(dropout));
+                PackedBatch.Wanted wanted = batch.wanted(loss);
+                Pass pass = new Pass(batch, wanted.rows(), batch.noise(), batch.dropout(dropout));
                 Tensor normed = pass.forward();
-                Tensor sum = headBackward(pass, normed, batch, loss, scale);
+                Tensor sum = headBackward(normed, wanted.targets(), loss, scale);
                 pass.backward();
                 fresh = false;
                 return sum;
@@ -160,21 +161,24 @@ public final class LlamaEngine implements CausalLm {
 
     private Tensor logitsOf(Tensor rows) {
         Tensor logits = buffers.logits().narrow(0, 0, rows.size(0));
-        return torch.mm_out(logits, rows, weights.head.t());
+        ops.matmul(Ops.Form.NT, rows, weights.head, logits, false);
+        return logits;
     }
 
     /// Loss, and backward through the head, a chunk at a time; leaves the gradient of `normed` in dNormed.
-    private Tensor headBackward(Pass pass, Tensor normed, PackedBatch batch, LossFunction loss, double scale) {
+    ///
+    /// @param all (N) the targets
+    private Tensor headBackward(Tensor normed, Tensor all, LossFunction loss, double scale) {
         Tensor sum = Tensors.zeros(ScalarType.Float, parameters.device());
-        Optional<HeadGradient> gradient = weights.dHead.map(d -> new HeadGradient(d, fresh));
+        Optional<HeadGradient> gradient = weights.dHead.map(d -> new HeadGradient(d, fresh, ops));
         chunks(normed, (rows, from, n) -> {
             Tensor logits = logitsOf(rows);
-            Tensor targets = batch.targets().narrow(0, from, n);
+            Tensor targets = all.narrow(0, from, n);
             sum.add_(
                     loss instanceof CrossEntropy
                             ? ops.crossEntropy(logits, targets, scale)
                             : byAutograd(loss, logits, targets, scale));
-            torch.mm_out(buffers.dNormed().narrow(0, from, n), logits, weights.head);
+            ops.matmul(Ops.Form.NN, logits, weights.head, buffers.dNormed().narrow(0, from, n), false);
             gradient.ifPresent(g -> g.add(logits, rows));
         });
         gradient.ifPresent(HeadGradient::finish);

@@ -17,6 +17,7 @@ import org.sftnative.tensor.Tensors;
 /// @param positions (T) int64, from 0 in each document
 /// @param labelRows (N) int64: the positions that have a target, ascending
 /// @param targets (N) int64: what they predict
+/// @param rounded the same two, and on a card a few rows without a target (-100), up to a multiple of 64
 /// @param cuSeqlens (documents + 1) first position of each document, then T; on the host
 /// @param hostIds (T) the token ids again, on the host
 /// @param noise (T, C) fp32, added to the embeddings; see [EmbeddingNoise]
@@ -26,15 +27,24 @@ public record PackedBatch(
         Tensor positions,
         Tensor labelRows,
         Tensor targets,
+        Wanted rounded,
         int[] cuSeqlens,
         int[] hostIds,
         Optional<Tensor> noise,
         OptionalLong key) {
+    /// Rows whose logits are wanted.
+    ///
+    /// @param rows (n) int64
+    /// @param targets (n) int64
+    record Wanted(Tensor rows, Tensor targets) {}
+
     private static final int IGNORED = -100;
 
     /// On a card, tokens are a multiple of this: cuBLAS chooses an algorithm for every new shape, which costs more
     /// than the product itself in a small model.
     private static final int CUDA_MULTIPLE = 128;
+
+    private static final int CUDA_ROWS = 64;
 
     /// Puts a micro-batch on a device; the tensors belong to the scope around the call. On a card, a ragged batch
     /// gets one dead document more, of token 0 without labels, up to a multiple of 128 tokens: it adds nothing to
@@ -72,22 +82,29 @@ public record PackedBatch(
         for (int target : targets) {
             labelTokens += target != IGNORED ? 1 : 0;
         }
-        int[] rows = new int[labelTokens];
-        int[] wanted = new int[labelTokens];
-        for (int d = 0, n = 0; d + 1 < cuSeqlens.length; d++) {
+        boolean cuda = Devices.isCuda(device);
+        int most = cuda ? Math.min(inputIds.length, Math.ceilDiv(labelTokens, CUDA_ROWS) * CUDA_ROWS) : labelTokens;
+        int[] rows = new int[most];
+        int[] wanted = new int[most];
+        Arrays.fill(wanted, IGNORED);
+        for (int d = 0, n = 0, more = labelTokens; d + 1 < cuSeqlens.length; d++) {
             for (int t = cuSeqlens[d]; t < cuSeqlens[d + 1]; t++) {
                 positions[t] = t - cuSeqlens[d];
                 if (targets[t] != IGNORED) {
                     rows[n] = t;
                     wanted[n++] = targets[t];
+                } else if (more < most) {
+                    rows[more++] = t;
                 }
             }
         }
+        Wanted rounded = new Wanted(Tensors.ofInts(rows, device), Tensors.ofInts(wanted, device));
         return new PackedBatch(
                 Tensors.ofInts(inputIds, device),
                 Tensors.ofInts(positions, device),
-                Tensors.ofInts(rows, device),
-                Tensors.ofInts(wanted, device),
+                cuda ? rounded.rows.narrow(0, 0, labelTokens) : rounded.rows,
+                cuda ? rounded.targets.narrow(0, 0, labelTokens) : rounded.targets,
+                rounded,
                 cuSeqlens,
                 inputIds,
                 Optional.empty(),
@@ -95,14 +112,20 @@ public record PackedBatch(
     }
 
     PackedBatch withNoise(Tensor noise) {
-        return new PackedBatch(inputIds, positions, labelRows, targets, cuSeqlens, hostIds, Optional.of(noise), key);
+        return new PackedBatch(
+                inputIds, positions, labelRows, targets, rounded, cuSeqlens, hostIds, Optional.of(noise), key);
     }
 
     /// The same batch in a step of a run: what adapters drop of it is a function of both, and of each document.
     public PackedBatch inStep(long seed, long step) {
         long key = new SplittableRandom(seed ^ new SplittableRandom(step).nextLong()).nextLong();
         return new PackedBatch(
-                inputIds, positions, labelRows, targets, cuSeqlens, hostIds, noise, OptionalLong.of(key));
+                inputIds, positions, labelRows, targets, rounded, cuSeqlens, hostIds, noise, OptionalLong.of(key));
+    }
+
+    /// The rows to compute an objective on: rounded where a row without a target adds nothing to it.
+    Wanted wanted(LossFunction loss) {
+        return loss instanceof CrossEntropy ? rounded : new Wanted(labelRows, targets);
     }
 
     /// What adapters drop; absent where nothing is.

@@ -3,7 +3,6 @@ package org.sftnative.model;
 import java.util.List;
 import java.util.Optional;
 import org.bytedeco.pytorch.Tensor;
-import org.bytedeco.pytorch.global.torch;
 import org.sftnative.ops.Ops;
 
 /// One of the four matrix products of a block, forward and backward: q, k and v as one, the attention's output, gate
@@ -48,12 +47,12 @@ sealed interface Product permits Product.Full, Product.Frozen, AdaptedProduct {
     record Full(Tensor weight, Tensor gradient, Optional<Tensor> biasGradient, Ops ops) implements Product {
         @Override
         public void forward(Tensor x, Tensor y, Optional<AdapterDropout> dropout) {
-            torch.mm_out(y, x, weight.t());
+            ops.matmul(Ops.Form.NT, x, weight, y, false);
         }
 
         @Override
         public Flow inputGradient(Tensor dy, Tensor dx, Optional<AdapterDropout> dropout) {
-            torch.mm_out(dx, dy, weight);
+            ops.matmul(Ops.Form.NN, dy, weight, dx, false);
             return Flow.NONE;
         }
 
@@ -64,25 +63,21 @@ sealed interface Product permits Product.Full, Product.Frozen, AdaptedProduct {
 
         @Override
         public void weightGradient(Tensor dy, Tensor x, Flow flow, boolean fresh, Optional<AdapterDropout> dropout) {
-            if (fresh) {
-                torch.mm_out(gradient, dy.t(), x);
-            } else {
-                gradient.addmm_(dy.t(), x);
-            }
+            ops.matmul(Ops.Form.TN, dy, x, gradient, !fresh);
             biasGradient.ifPresent(bias -> ops.biasBackward(dy, bias));
         }
     }
 
     /// A frozen matrix without an adapter.
-    record Frozen(FrozenMatrix matrix) implements Product {
+    record Frozen(FrozenMatrix matrix, Ops ops) implements Product {
         @Override
         public void forward(Tensor x, Tensor y, Optional<AdapterDropout> dropout) {
-            torch.mm_out(y, x, matrix.get().t());
+            ops.matmul(Ops.Form.NT, x, matrix.get(), y, false);
         }
 
         @Override
         public Flow inputGradient(Tensor dy, Tensor dx, Optional<AdapterDropout> dropout) {
-            torch.mm_out(dx, dy, matrix.get());
+            ops.matmul(Ops.Form.NN, dy, matrix.get(), dx, false);
             return Flow.NONE;
         }
 

@@ -18,6 +18,27 @@ public final class AtenOps implements Ops {
     private static final long ROW = 512;
 
     @Override
+    public void matmul(Form form, Tensor a, Tensor b, Tensor c, boolean add) {
+        Scopes.run(() -> {
+            boolean widened = !Tensors.is(a, c.scalar_type()) && !a.is_cuda();
+            Tensor left = widened ? a.to(ScalarType.Float) : a;
+            Tensor right = widened ? b.to(ScalarType.Float) : b;
+            left = form == Form.TN ? left.t() : left;
+            right = form == Form.NT ? right.t() : right;
+            boolean same = Tensors.is(left, c.scalar_type());
+            if (same && add) {
+                c.addmm_(left, right);
+            } else if (same) {
+                torch.mm_out(c, left, right);
+            } else if (add) {
+                torch.addmm_out(c, c, left, right, ScalarType.Float);
+            } else {
+                torch.mm_out(c, left, right, ScalarType.Float);
+            }
+        });
+    }
+
+    @Override
     public void rmsNorm(Tensor x, Tensor weight, double eps, Tensor y, Tensor rstd) {
         Scopes.run(() -> {
             Tensor wide = x.to(ScalarType.Float);
@@ -138,11 +159,21 @@ public final class AtenOps implements Ops {
             Tensor p = wide ? logits : logits.to(ScalarType.Float);
             torch.log_softmax_out(
                     p, p, 1, new ScalarTypeOptional()); // in place: a row is read whole before it is written
-            Tensor column = targets.unsqueeze(1);
-            Tensor loss = p.gather(1, column).sum().neg();
+            // rows without a target come on cards only
+            Optional<Tensor> asked = targets.is_cuda()
+                    ? Optional.of(targets.ge(new Scalar(0L)).unsqueeze(1).to(ScalarType.Float))
+                    : Optional.empty();
+            Tensor column = (targets.is_cuda() ? targets.clamp_min(new Scalar(0L)) : targets).unsqueeze(1);
+            Tensor likelihoods = p.gather(1, column);
+            asked.ifPresent(likelihoods::mul_);
+            Tensor loss = likelihoods.sum().neg();
             p.exp_().mul_(new Scalar(scale));
             Tensor minus =
                     torch.full(column.shape(), new Scalar(-scale), Tensors.options(ScalarType.Float, logits.device()));
+            asked.ifPresent(mask -> {
+                p.mul_(mask);
+                minus.mul_(mask);
+            });
             p.scatter_add_(1, column, minus);
             if (!wide) {
                 logits.copy_(p);

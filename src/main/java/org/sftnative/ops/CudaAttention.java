@@ -1,10 +1,10 @@
 package org.sftnative.ops;
 
-import static org.sftnative.tensor.Aten.none;
 import static org.sftnative.tensor.Aten.of;
 import static org.sftnative.tensor.Aten.tensor;
 
 import org.bytedeco.javacpp.PointerScope;
+import org.bytedeco.pytorch.IValue;
 import org.bytedeco.pytorch.IValueVector;
 import org.bytedeco.pytorch.Tensor;
 import org.sftnative.ops.Ops.AttentionState;
@@ -22,6 +22,13 @@ final class CudaAttention {
     private static final String FLASH_BACKWARD = "aten::_flash_attention_backward";
     private static final String CUDNN = "aten::_scaled_dot_product_cudnn_attention";
     private static final String CUDNN_BACKWARD = "aten::_scaled_dot_product_cudnn_attention_backward";
+
+    // arguments that never change, made once
+    private static final IValue NONE = Scopes.keep(Aten::none);
+    private static final IValue TRUE = Scopes.keep(() -> of(true));
+    private static final IValue FALSE = Scopes.keep(() -> of(false));
+    private static final IValue ZERO = Scopes.keep(() -> of(0.0));
+    private static final IValue UNDEFINED = Scopes.keep(() -> of(new Tensor())); // not None
 
     private CudaAttention() {}
 
@@ -58,35 +65,22 @@ final class CudaAttention {
                 of(dense(q, documents)),
                 of(dense(k, documents)),
                 of(dense(v, documents)),
-                none(),
-                of(true),
-                of(0.0),
-                of(true),
-                of(false),
-                none());
+                NONE,
+                TRUE,
+                ZERO,
+                TRUE,
+                FALSE,
+                NONE);
         dense(out, documents).copy_(tensor(r, 0));
         return new Dense(tensor(r, 1), tensor(r, 6), tensor(r, 7));
     }
 
     private static Flash flash(Tensor q, Tensor k, Tensor v, Documents documents, Tensor out) {
-        long longest = documents.longest();
+        IValue longest = of((long) documents.longest());
+        IValue starts = of(documents.onDevice());
         IValueVector r = Aten.call(
-                FLASH,
-                of(q),
-                of(k),
-                of(v),
-                of(documents.onDevice()),
-                of(documents.onDevice()),
-                of(longest),
-                of(longest),
-                of(0.0),
-                of(true),
-                of(false),
-                none(),
-                none(),
-                none(),
-                none(),
-                none());
+                FLASH, of(q), of(k), of(v), starts, starts, longest, longest, ZERO, TRUE, FALSE, NONE, NONE, NONE, NONE,
+                NONE);
         out.copy_(tensor(r, 0));
         return new Flash(tensor(r, 1), tensor(r, 2), tensor(r, 3));
     }
@@ -95,7 +89,7 @@ final class CudaAttention {
         Tensor q = qkv.narrow(1, 0, h.query());
         Tensor k = qkv.narrow(1, h.query(), h.kv());
         Tensor v = qkv.narrow(1, h.query() + h.kv(), h.kv());
-        long longest = documents.longest();
+        IValue longest = of((long) documents.longest());
         if (state instanceof Dense(Tensor logSumExp, Tensor seed, Tensor offset)) {
             IValueVector g = Aten.call(
                     CUDNN_BACKWARD,
@@ -107,17 +101,18 @@ final class CudaAttention {
                     of(logSumExp),
                     of(seed),
                     of(offset),
-                    of(new Tensor()), // undefined, not None
-                    of(new Tensor()),
-                    of(new Tensor()),
-                    of(longest),
-                    of(longest),
-                    of(0.0),
-                    of(true),
-                    none());
+                    UNDEFINED,
+                    UNDEFINED,
+                    UNDEFINED,
+                    longest,
+                    longest,
+                    ZERO,
+                    TRUE,
+                    NONE);
             return new Gradients(packed(tensor(g, 0)), packed(tensor(g, 1)), packed(tensor(g, 2)));
         }
         Flash flash = (Flash) state;
+        IValue starts = of(documents.onDevice());
         IValueVector g = Aten.call(
                 FLASH_BACKWARD,
                 of(dOut),
@@ -126,17 +121,17 @@ final class CudaAttention {
                 of(v),
                 of(out),
                 of(flash.logSumExp),
-                of(documents.onDevice()),
-                of(documents.onDevice()),
-                of(longest),
-                of(longest),
-                of(0.0),
-                of(true),
+                starts,
+                starts,
+                longest,
+                longest,
+                ZERO,
+                TRUE,
                 of(flash.seed),
                 of(flash.offset),
-                none(),
-                none(),
-                none());
+                NONE,
+                NONE,
+                NONE);
         return new Gradients(tensor(g, 0), tensor(g, 1), tensor(g, 2));
     }
 

@@ -28,6 +28,7 @@ public final class CudaOps implements Ops {
     private final CudaKernels kernels;
     private final Device device;
     private final long stream;
+    private final AtenOps libtorch = new AtenOps();
     private final Map<String, Tensor> workspaces = new HashMap<>();
     private final Map<String, AdamW> optimizers = new HashMap<>();
 
@@ -54,6 +55,11 @@ public final class CudaOps implements Ops {
         this.device = device;
         var current = torch_cuda.getCurrentCUDAStream().stream();
         this.stream = current == null ? 0 : current.address();
+    }
+
+    @Override
+    public void matmul(Form form, Tensor a, Tensor b, Tensor c, boolean add) {
+        libtorch.matmul(form, a, b, c, add);
     }
 
     @Override

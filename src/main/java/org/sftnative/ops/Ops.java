@@ -3,12 +3,29 @@ package org.sftnative.ops;
 import java.util.Optional;
 import org.bytedeco.pytorch.Tensor;
 
-/// The mathematics of a model and its optimizer that is not a matrix product, each forward with its backward, written
-/// into buffers of the caller. `AtenOps` runs on any device.
+/// The mathematics of a model and its optimizer, each forward with its backward, written into buffers of the caller.
+/// `AtenOps` runs on any device.
 ///
 /// T tokens, C hidden size, H query heads, K kv heads, D head size, F ffn size, V vocabulary. Activations are fp32 or
 /// bf16; sums, norms, angles and losses are fp32.
 public interface Ops {
+    /// A matrix product, c = op(a) @ op(b), or added to c. Sums are fp32 whatever the factors are; c is of their type
+    /// or
+    /// fp32. Rows of each may lie apart, elements of a row side by side.
+    ///
+    /// @param add whether c keeps what it has
+    void matmul(Form form, Tensor a, Tensor b, Tensor c, boolean add);
+
+    /// Which factor is transposed, in BLAS's letters; c is (m, n).
+    enum Form {
+        /// a (m, k), b (k, n): dx = dy @ W.
+        NN,
+        /// a (m, k), b (n, k): y = x @ W^T.
+        NT,
+        /// a (k, m), b (k, n): dW = dy^T @ x.
+        TN
+    }
+
     /// Root-mean-square norm: y = x * rstd * w, rstd = 1 / sqrt(mean(x^2) + eps). Source: arXiv 1910.07467, eq. 4.
     ///
     /// @param x (T, C)
@@ -76,7 +93,7 @@ public interface Ops {
     /// Cross-entropy of rows and its gradient, in place.
     ///
     /// @param logits (n, V): overwritten with (softmax - onehot) * scale
-    /// @param targets (n) int64
+    /// @param targets (n) int64; on a card, rows of a negative one have loss and gradient 0
     /// @return the summed loss: a scalar, fp32
     Tensor crossEntropy(Tensor logits, Tensor targets, double scale);
 

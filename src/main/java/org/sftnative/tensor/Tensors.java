@@ -2,6 +2,7 @@ package org.sftnative.tensor;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import org.bytedeco.pytorch.BoolOptional;
 import org.bytedeco.pytorch.Device;
 import org.bytedeco.pytorch.DeviceOptional;
 import org.bytedeco.pytorch.MemoryFormatOptional;
@@ -12,6 +13,8 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /// Tensors from Java arrays and back. Every result belongs to the scope around the call.
 public final class Tensors {
+    private static final long MOST_QUEUED = 1L << 20; // elements
+
     private Tensors() {}
 
     /// Options for a new tensor.
@@ -29,31 +32,52 @@ public final class Tensors {
         return torch.zeros(shape, options(type, device));
     }
 
+    /// Memory of the host that a card copies from while the host goes on: a copy from any other waits until all that
+    /// was
+    /// queued before it is done. It is scarce, so that much is copied the other way.
+    private static Tensor source(ScalarType type, Device device, long... shape) {
+        long elements = 1;
+        for (long size : shape) {
+            elements *= size;
+        }
+        if (!Devices.isCuda(device) || elements > MOST_QUEUED) {
+            return empty(type, Devices.cpu(), shape);
+        }
+        TensorOptions options = options(type, Devices.cpu()).pinned_memory(new BoolOptional(true));
+        return torch.empty(shape, options, new MemoryFormatOptional());
+    }
+
+    private static Tensor queued(Tensor source, Device device) {
+        return Devices.isCuda(device)
+                ? source.to(device, source.scalar_type(), true, false, new MemoryFormatOptional())
+                : source;
+    }
+
     /// (n) int64 on the device.
     public static Tensor ofLongs(long[] values, Device device) {
-        Tensor host = empty(ScalarType.Long, Devices.cpu(), values.length);
+        Tensor host = source(ScalarType.Long, device, values.length);
         MemorySegment.copy(values, 0, memory(host), ValueLayout.JAVA_LONG, 0, values.length);
-        return to(host, device);
+        return queued(host, device);
     }
 
     /// (n) int64 on the device, from ints.
     public static Tensor ofInts(int[] values, Device device) {
-        Tensor host = empty(ScalarType.Long, Devices.cpu(), values.length);
+        Tensor host = source(ScalarType.Long, device, values.length);
         MemorySegment memory = memory(host);
         for (int i = 0; i < values.length; i++) {
             memory.setAtIndex(ValueLayout.JAVA_LONG, i, values[i]);
         }
-        return to(host, device);
+        return queued(host, device);
     }
 
     /// Fp32 of the given shape on the device.
     public static Tensor ofFloats(float[] values, Device device, long... shape) {
-        Tensor host = empty(ScalarType.Float, Devices.cpu(), shape);
+        Tensor host = source(ScalarType.Float, device, shape);
         if (host.numel() != values.length) {
             throw new IllegalArgumentException(values.length + " values for " + host.numel() + " elements");
         }
         MemorySegment.copy(values, 0, memory(host), ValueLayout.JAVA_FLOAT, 0, values.length);
-        return to(host, device);
+        return queued(host, device);
     }
 
     /// The values of a tensor of any float type, in row-major order.

@@ -21,9 +21,12 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.sftnative.ops.AtenOps;
 import org.sftnative.ops.CudaOps;
+import org.sftnative.ops.Ops;
 import org.sftnative.tensor.Devices;
 import org.sftnative.tensor.Dtype;
+import org.sftnative.tensor.Tensors;
 
 /// The engine in bf16 on a card, through the kernels, against the reference model in fp32 with the same weights.
 @Tag("gpu")
@@ -129,6 +132,27 @@ class EngineGpuTest {
                 LlamaEngine engine = engine(config, p, Recompute.NONE)) {
             Initialisation.fill(p, config, 7);
             assertBitEqual("logits", engine.logits(batch, batch.labelRows()), engine.logits(batch, batch.labelRows()));
+        }
+    }
+
+    @Test
+    void rowsWithoutATargetHaveNoLossAndNoGradient() {
+        CudaOps kernels = switch (CudaOps.probe(device)) {
+            case CudaOps.Probe.Ready(CudaOps ops, String _) -> ops;
+            case CudaOps.Probe.Missing(String reason) -> throw new AssertionError(reason);
+        };
+        for (Ops ops : List.of(kernels, new AtenOps())) {
+            Tensor logits = Tensors.ofFloats(new float[] {1, 2, 3, 4, 5, 6, 7, 8, 0, 1, 0, 1}, device, 3, 4)
+                    .to(ScalarType.BFloat16);
+            Tensor asked = logits.index_select(0, Tensors.ofInts(new int[] {0, 2}, device));
+            Tensor all = logits.clone();
+            double loss = ops.crossEntropy(asked, Tensors.ofInts(new int[] {3, 1}, device), 0.5)
+                    .item_double();
+            double same = ops.crossEntropy(all, Tensors.ofInts(new int[] {3, -100, 1}, device), 0.5)
+                    .item_double();
+            assertEquals(loss, same, 1e-6);
+            assertBitEqual("asked", asked, all.index_select(0, Tensors.ofInts(new int[] {0, 2}, device)));
+            assertEquals(0, all.narrow(0, 1, 1).abs().max().item_double());
         }
     }
 
