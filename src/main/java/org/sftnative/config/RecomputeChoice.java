@@ -4,7 +4,7 @@ import java.util.Locale;
 
 /// What a block computes again in the backward pass instead of keeping it. `gradient_checkpointing` means `full`.
 public enum RecomputeChoice {
-    /// `none` on a CPU, `selective` on CUDA; `full` with gradient_checkpointing.
+    /// On a card, of each block the least that fits; `none` on a CPU; `full` with gradient_checkpointing.
     AUTO,
     /// Nothing.
     NONE,

@@ -1,6 +1,5 @@
 package org.sftnative.model;
 
-import java.util.Collections;
 import java.util.List;
 import java.util.Optional;
 import org.bytedeco.pytorch.AutoGradMode;
@@ -50,24 +49,34 @@ public final class LlamaEngine implements CausalLm {
 
     /// An engine over weights that it does not own, all of which are trained.
     ///
-    /// @param recompute what every block keeps
+    /// @param policies what each block keeps
+    public LlamaEngine(LlamaConfig config, Parameters parameters, Ops ops, List<Recompute> policies) {
+        this(config, FrozenBase.of(parameters), Optional.empty(), ops, policies);
+    }
+
+    /// The same with one policy for every block.
     public LlamaEngine(LlamaConfig config, Parameters parameters, Ops ops, Recompute recompute) {
-        this(config, FrozenBase.of(parameters), Optional.empty(), ops, recompute);
+        this(config, parameters, ops, recompute.everywhere(config.nLayer()));
     }
 
     /// An engine over a frozen model of which the adapters are trained; it owns neither.
+    public LlamaEngine(LlamaConfig config, FrozenBase base, Adapters adapters, Ops ops, List<Recompute> policies) {
+        this(config, base, Optional.of(adapters), ops, policies);
+    }
+
+    /// The same with one policy for every block.
     public LlamaEngine(LlamaConfig config, FrozenBase base, Adapters adapters, Ops ops, Recompute recompute) {
-        this(config, base, Optional.of(adapters), ops, recompute);
+        this(config, base, adapters, ops, recompute.everywhere(config.nLayer()));
     }
 
     private LlamaEngine(
-            LlamaConfig config, FrozenBase base, Optional<Adapters> adapters, Ops ops, Recompute recompute) {
+            LlamaConfig config, FrozenBase base, Optional<Adapters> adapters, Ops ops, List<Recompute> policies) {
         this.config = config;
         this.parameters = base.dense();
         this.trained = adapters.map(Adapters::trained).orElse(parameters);
         this.dropout = adapters.map(a -> a.config().dropout()).orElse(0.0);
         this.ops = ops;
-        this.policies = Collections.nCopies(config.nLayer(), recompute);
+        this.policies = List.copyOf(policies);
         this.heads = new Heads(config.nHead(), config.nKvHead(), config.headDim());
         this.weights = new FusedWeights(config, base, adapters, ops);
         this.first = firstTrained();
@@ -216,13 +225,10 @@ public final class LlamaEngine implements CausalLm {
     }
 
     /// Bytes of the buffers that an engine makes for micro-batches of up to `tokens`: exact, before any is made.
-    public static long plannedBytes(LlamaConfig config, Recompute recompute, Dtype dtype, Device device, int tokens) {
+    public static long plannedBytes(
+            LlamaConfig config, List<Recompute> policies, Dtype dtype, Device device, int tokens) {
         return EngineBuffers.plannedBytes(
-                config,
-                Collections.nCopies(config.nLayer(), recompute),
-                dtype.bytes(),
-                tokens,
-                chunkRows(config, tokens, Devices.isCuda(device)));
+                config, policies, dtype.bytes(), tokens, chunkRows(config, tokens, Devices.isCuda(device)));
     }
 
     private int firstTrained() {

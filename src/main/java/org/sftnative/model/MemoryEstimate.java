@@ -58,8 +58,10 @@ public record MemoryEstimate(String mode, long weights, long gradients, long opt
                 frozenBytes(c, Dtype.BF16, packed) + 6 * trained, // masters, and their copy in bf16
                 4 * trained,
                 8 * trained,
-                LlamaEngine.plannedBytes(c, Recompute.NONE, Dtype.BF16, Devices.cpu(), tokens) + low,
-                LlamaEngine.plannedBytes(c, Recompute.FULL, Dtype.BF16, Devices.cpu(), tokens) + low);
+                LlamaEngine.plannedBytes(c, Recompute.NONE.everywhere(c.nLayer()), Dtype.BF16, Devices.cpu(), tokens)
+                        + low,
+                LlamaEngine.plannedBytes(c, Recompute.FULL.everywhere(c.nLayer()), Dtype.BF16, Devices.cpu(), tokens)
+                        + low);
     }
 
     /// Bytes of a frozen model, and of the buffer that packed matrices are unpacked into.
@@ -82,7 +84,7 @@ public record MemoryEstimate(String mode, long weights, long gradients, long opt
                 weights,
                 weights,
                 optimizer,
-                LlamaEngine.plannedBytes(c, Recompute.NONE, dtype, Devices.cpu(), tokens),
-                LlamaEngine.plannedBytes(c, Recompute.FULL, dtype, Devices.cpu(), tokens));
+                LlamaEngine.plannedBytes(c, Recompute.NONE.everywhere(c.nLayer()), dtype, Devices.cpu(), tokens),
+                LlamaEngine.plannedBytes(c, Recompute.FULL.everywhere(c.nLayer()), dtype, Devices.cpu(), tokens));
     }
 }

@@ -14,7 +14,6 @@ import org.sftnative.model.Adapters;
 import org.sftnative.model.LlamaConfig;
 import org.sftnative.model.MemoryEstimate;
 import org.sftnative.model.ParameterLayout;
-import org.sftnative.model.Recompute;
 import org.sftnative.ops.AdamWState.Moments;
 import org.sftnative.optim.RateGroup;
 
@@ -56,14 +55,14 @@ final class AdapterPlan {
     }
 
     /// What training takes beside the engine's buffers.
-    static ComputePlan.Need need(AdapterConfig config, LoadedModel loaded, Recompute recompute) {
+    static CardMemory.Need need(AdapterConfig config, LoadedModel loaded) {
         double trained = config.trainedCount(loaded.config());
         double ranks = config.rankSum(loaded.config());
         LlamaConfig c = loaded.config();
         double widest = Math.max(2.0 * c.intermediateSize(), c.qSize() + 2.0 * c.kvSize());
         double scratch = config.useDora() || config.dropout() > 0 ? 12 * widest : 0; // passes of one product
         // 10: master, gradient, and the copy that is computed with
-        return new ComputePlan.Need(frozenBytes(loaded) + 10 * trained, trained, 2 * ranks + scratch);
+        return new CardMemory.Need(frozenBytes(loaded) + 10 * trained, trained, 2 * ranks + scratch);
     }
 
     private static long frozenBytes(LoadedModel loaded) {

@@ -9,12 +9,12 @@ import org.sftnative.InputException;
 import org.sftnative.config.EngineChoice;
 import org.sftnative.config.MomentChoice;
 import org.sftnative.config.PrecisionChoice;
+import org.sftnative.config.RecomputeChoice;
 import org.sftnative.config.RunSettings;
 import org.sftnative.config.TrainingSettings;
 import org.sftnative.model.AdapterConfig;
 import org.sftnative.model.CausalLm;
 import org.sftnative.model.Llama;
-import org.sftnative.model.LlamaConfig;
 import org.sftnative.model.LlamaEngine;
 import org.sftnative.model.ParameterLayout;
 import org.sftnative.model.Parameters;
@@ -44,7 +44,7 @@ record ComputePlan(
         Optional<AdapterConfig> adapters,
         boolean fused,
         Ops ops,
-        Recompute recompute,
+        List<Recompute> recompute,
         Masters masters,
         Moments moments,
         int microBatchTokens,
@@ -56,14 +56,6 @@ record ComputePlan(
     private static final int CPU_AUTOGRAD_TOKENS = 2048;
     private static final int CUDA_TOKENS = 4096;
 
-    /// Tokens beyond which matrix products gain nothing on a card.
-    private static final int MOST_TOKENS = 16_384;
-
-    private static final int FEWEST_TOKENS = 1024;
-
-    /// What CUDA, libraries and attention take besides our buffers.
-    private static final double RESERVE = 2.5e9;
-
     static ComputePlan of(RunSettings settings, LoadedModel loaded, Optional<AdapterConfig> adapters) {
         TrainingSettings training = settings.training();
         SequencedMap<String, String> said = new LinkedHashMap<>();
@@ -71,8 +63,6 @@ record ComputePlan(
         boolean cuda = Devices.isCuda(device);
         boolean fused = fused(training, loaded, said);
         Ops ops = ops(cuda && fused, device, said);
-        Recompute recompute = recompute(training, cuda);
-        said.put("recompute", recompute.name().toLowerCase().replace('_', '-'));
         adapters.ifPresent(config -> AdapterPlan.say(config, settings.lora(), loaded, said));
         Masters masters = loaded.dtype() == Dtype.F32 || adapters.isPresent() // adapters are fp32
                 ? Masters.FP32
@@ -81,17 +71,23 @@ record ComputePlan(
         if (masters == Masters.STOCHASTIC && !kernels) {
             throw new InputException("masters 'stochastic' needs the CUDA kernels\n  use --masters split");
         }
-        Need need = adapters.map(config -> AdapterPlan.need(config, loaded, recompute))
-                .orElseGet(() -> Need.ofAll(loaded.config(), masters));
-        Moments moments = adapters.isPresent()
-                ? AdapterPlan.moments(training)
-                : moments(training, loaded.config(), need, recompute, kernels, device);
+        CardMemory.Need need = adapters.map(config -> AdapterPlan.need(config, loaded))
+                .orElseGet(() -> CardMemory.Need.ofAll(loaded.config(), masters));
+        CardMemory memory = new CardMemory(loaded.config(), need, device, kernels ? Devices.totalBytes(device) : 0);
+        Moments moments = adapters.isPresent() ? AdapterPlan.moments(training) : moments(training, memory, kernels);
+        int wanted = training.microBatchTokens() > 0 ? training.microBatchTokens() : CardMemory.ENOUGH_TOKENS;
+        List<Recompute> recompute =
+                kernels && !training.gradientCheckpointing() && training.recompute() == RecomputeChoice.AUTO
+                        ? memory.policies(
+                                moments, Math.max(wanted, settings.encoding().maxLength()))
+                        : recompute(training, cuda).everywhere(loaded.config().nLayer());
+        said.put("recompute", Recompute.describe(recompute));
         said.put(
                 "optimizer", masters(masters) + ", moments in " + moments.name().toLowerCase());
         int tokens = training.microBatchTokens() > 0
                 ? training.microBatchTokens()
                 : kernels
-                        ? tokens(loaded.config(), need, moments, recompute, device)
+                        ? memory.tokens(moments, recompute)
                         : cuda ? CUDA_TOKENS : fused ? CPU_TOKENS : CPU_AUTOGRAD_TOKENS;
         said.put(
                 "micro_batch_tokens",
@@ -101,7 +97,7 @@ record ComputePlan(
 
     /// The model that is trained.
     CausalLm model(Trainee trainee) {
-        Llama.Options options = new Llama.Options(recompute != Recompute.NONE, autocast(loaded));
+        Llama.Options options = new Llama.Options(recompute.getFirst() != Recompute.NONE, autocast(loaded));
         if (trainee.adapted().isEmpty()) {
             return fused
                     ? new LlamaEngine(loaded.config(), trainee.weights(), ops, recompute)
@@ -176,14 +172,7 @@ record ComputePlan(
         };
     }
 
-    /// The widest moments that leave room for some tokens.
-    private static Moments moments(
-            TrainingSettings training,
-            LlamaConfig config,
-            Need need,
-            Recompute recompute,
-            boolean kernels,
-            Device device) {
+    private static Moments moments(TrainingSettings training, CardMemory memory, boolean kernels) {
         if (!kernels && training.moments() != MomentChoice.AUTO && training.moments() != MomentChoice.FP32) {
             throw new InputException(
                     "moments '" + training.moments() + "' need the CUDA kernels\n  use --moments fp32");
@@ -191,45 +180,7 @@ record ComputePlan(
         if (training.moments() != MomentChoice.AUTO) {
             return Moments.valueOf(training.moments().name());
         }
-        for (Moments moments : Moments.values()) {
-            if (!kernels || tokens(config, need, moments, recompute, device) >= FEWEST_TOKENS) {
-                return moments;
-            }
-        }
-        return Moments.BLOCK8;
-    }
-
-    /// Tokens that fit beside weights, gradients and optimizer, in steps of 256.
-    private static int tokens(LlamaConfig config, Need need, Moments moments, Recompute recompute, Device device) {
-        double left = Devices.totalBytes(device) - need.fixed() - need.updated() * bytes(moments) - RESERVE;
-        int tokens = MOST_TOKENS;
-        while (tokens > 256
-                && LlamaEngine.plannedBytes(config, recompute, Dtype.BF16, device, tokens) + tokens * need.perToken()
-                        > left) {
-            tokens -= 256;
-        }
-        return tokens;
-    }
-
-    /// What training takes beside the engine's buffers.
-    ///
-    /// @param fixed bytes of weights, gradients and masters
-    /// @param updated weights that have moments
-    /// @param perToken bytes of a token beside the engine's buffers
-    record Need(double fixed, double updated, double perToken) {
-        static Need ofAll(LlamaConfig config, Masters masters) {
-            double n = ParameterLayout.of(config).numel();
-            double headGradient = 4.0 * config.vocabSize() * config.hiddenSize();
-            return new Need(n * (masters == Masters.SPLIT ? 6 : 4) + headGradient, n, 0);
-        }
-    }
-
-    private static double bytes(Moments moments) {
-        return switch (moments) {
-            case FP32 -> 8;
-            case BF16 -> 4;
-            case BLOCK8 -> 2 + 8.0 / 256;
-        };
+        return kernels ? memory.moments() : Moments.FP32;
     }
 
     private static String masters(Masters masters) {

@@ -5,6 +5,7 @@ import static org.sftnative.support.TensorAssert.assertBitEqual;
 import static org.sftnative.support.TensorAssert.assertNormClose;
 
 import java.util.Arrays;
+import java.util.List;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.bytedeco.javacpp.PointerScope;
@@ -164,8 +165,39 @@ class LlamaEngineTest {
             PackedBatch batch = golden.pack();
             engine.loss(batch, CROSS_ENTROPY);
             assertEquals(
-                    LlamaEngine.plannedBytes(golden.config(), policy, Dtype.F32, Devices.cpu(), batch.tokens()),
+                    LlamaEngine.plannedBytes(
+                            golden.config(),
+                            policy.everywhere(golden.config().nLayer()),
+                            Dtype.F32,
+                            Devices.cpu(),
+                            batch.tokens()),
                     engine.bufferBytes());
+        }
+    }
+
+    @Test
+    void blocksMayDifferInWhatTheyKeep() {
+        try (GoldenModel golden = GoldenModel.load("llama2")) {
+            PackedBatch batch = golden.pack();
+            int layers = golden.config().nLayer();
+            Tensor expected = null;
+            for (int rung = 0; rung <= 3 * layers; rung++) {
+                List<Recompute> policies = Recompute.rung(layers, rung);
+                try (LlamaEngine engine =
+                        new LlamaEngine(golden.config(), golden.parameters(), new AtenOps(), policies)) {
+                    engine.startStep();
+                    engine.accumulate(batch, CROSS_ENTROPY, 1);
+                    assertEquals(
+                            LlamaEngine.plannedBytes(
+                                    golden.config(), policies, Dtype.F32, Devices.cpu(), batch.tokens()),
+                            engine.bufferBytes());
+                    if (rung == 0) {
+                        expected = golden.parameters().flatGradients().clone();
+                    } else {
+                        assertGradientsClose(Recompute.describe(policies), golden, expected, 2e-6);
+                    }
+                }
+            }
         }
     }
 

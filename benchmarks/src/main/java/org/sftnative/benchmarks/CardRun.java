@@ -55,7 +55,7 @@ final class CardRun implements AutoCloseable {
     private record Shape(int c, int f, int layers, int h, int k, int v, boolean tied, boolean bias) {}
 
     /// @param rows rows of a step
-    /// @param fixed tokens of each row; 0: as Alpaca's
+    /// @param fixed tokens of each row; 0: as Alpaca's; CHATS: as long chats'
     private record Case(String shape, int rows, int fixed, int steps, Map<String, String> defaults) {}
 
     private static final Map<String, Shape> SHAPES = Map.of(
@@ -64,6 +64,8 @@ final class CardRun implements AutoCloseable {
             "qwen7b", new Shape(3584, 18944, 28, 28, 4, 152064, false, true),
             "1b", new Shape(2048, 5632, 22, 32, 4, 32000, false, false),
             "135m", new Shape(576, 1536, 30, 9, 3, 49152, true, false));
+
+    private static final int CHATS = -1;
 
     private static final Map<String, Case> CASES = new LinkedHashMap<>();
 
@@ -76,6 +78,8 @@ final class CardRun implements AutoCloseable {
         CASES.put("row7b_512", new Case("7b", 1, 512, 10, split16)); // what fits the smallest card
         CASES.put("qwen7b_1024", new Case("qwen7b", 64, 1024, 2, Map.of("masters", "STOCHASTIC", "moments", "BF16")));
         CASES.put("fix8b_4096", new Case("8b", 4, 4096, 4, split8));
+        CASES.put("chat7b", new Case("7b", 8, CHATS, 5, split16));
+        CASES.put("chat1b", new Case("1b", 12, CHATS, 15, split32));
         CASES.put("fix8b_2048", new Case("8b", 8, 2048, 4, split8));
         CASES.put("seed1b", new Case("1b", 16, 0, 20, split32));
         CASES.put("fix1b_2048", new Case("1b", 8, 2048, 15, split32));
@@ -264,12 +268,15 @@ final class CardRun implements AutoCloseable {
         return batches;
     }
 
-    /// Lognormal, median 134 tokens, cut at 16 and 512: the lengths of Alpaca rows with the prompt template.
+    /// Lognormal, median 134 tokens, cut at 16 and 512: the lengths of Alpaca rows with the prompt template. Chats:
+    /// median 1,800, cut at 128 and 4,096.
     private static int[] lengths(Case c, RandomGenerator random) {
         int[] lengths = new int[c.rows];
         for (int i = 0; i < lengths.length; i++) {
-            int alpaca = (int) Math.exp(4.9 + 0.6 * random.nextGaussian());
-            lengths[i] = c.fixed > 0 ? c.fixed : Math.clamp(alpaca, 16, 512);
+            double normal = random.nextGaussian();
+            int alpaca = Math.clamp((int) Math.exp(4.9 + 0.6 * normal), 16, 512);
+            int chat = Math.clamp((int) Math.exp(7.5 + 0.7 * normal), 128, 4096);
+            lengths[i] = c.fixed > 0 ? c.fixed : c.fixed == CHATS ? chat : alpaca;
         }
         return lengths;
     }

@@ -1,0 +1,87 @@
+package org.sftnative.train;
+
+import java.util.List;
+import org.bytedeco.pytorch.Device;
+import org.sftnative.model.LlamaConfig;
+import org.sftnative.model.LlamaEngine;
+import org.sftnative.model.ParameterLayout;
+import org.sftnative.model.Recompute;
+import org.sftnative.ops.AdamWState.Masters;
+import org.sftnative.ops.AdamWState.Moments;
+import org.sftnative.tensor.Dtype;
+
+/// What fits on a card beside weights, gradients and optimizer: arithmetic on the engine's buffers.
+///
+/// @param bytes of the card
+record CardMemory(LlamaConfig config, Need need, Device device, double bytes) {
+    /// Tokens beyond which matrix products gain nothing on a card.
+    private static final int MOST_TOKENS = 16_384;
+
+    /// Tokens for which it is worth to compute again: fewer slow the products down by more.
+    static final int ENOUGH_TOKENS = 4096;
+
+    private static final int FEWEST_TOKENS = 1024;
+    private static final int STEP = 256;
+
+    /// What CUDA, libraries and attention take besides our buffers.
+    private static final double RESERVE = 2.5e9;
+
+    /// What training takes beside the engine's buffers.
+    ///
+    /// @param fixed bytes of weights, gradients and masters
+    /// @param updated weights that have moments
+    /// @param perToken bytes of a token beside the engine's buffers
+    record Need(double fixed, double updated, double perToken) {
+        static Need ofAll(LlamaConfig config, Masters masters) {
+            double n = ParameterLayout.of(config).numel();
+            double headGradient = 4.0 * config.vocabSize() * config.hiddenSize();
+            return new Need(n * (masters == Masters.SPLIT ? 6 : 4) + headGradient, n, 0);
+        }
+    }
+
+    /// The widest moments that leave room for some tokens, nothing but norms and SwiGLU computed again.
+    Moments moments() {
+        List<Recompute> selective = Recompute.SELECTIVE.everywhere(config.nLayer());
+        for (Moments moments : Moments.values()) {
+            if (fits(moments, selective, FEWEST_TOKENS)) {
+                return moments;
+            }
+        }
+        return Moments.BLOCK8;
+    }
+
+    /// The least to compute again so that a micro-batch of so many tokens fits.
+    List<Recompute> policies(Moments moments, int tokens) {
+        int last = (Recompute.values().length - 1) * config.nLayer();
+        for (int rung = 0; rung < last; rung++) {
+            List<Recompute> policies = Recompute.rung(config.nLayer(), rung);
+            if (fits(moments, policies, tokens)) {
+                return policies;
+            }
+        }
+        return Recompute.rung(config.nLayer(), last);
+    }
+
+    /// The largest micro-batch that fits, in steps of 256 tokens.
+    int tokens(Moments moments, List<Recompute> policies) {
+        int tokens = MOST_TOKENS;
+        while (tokens > STEP && !fits(moments, policies, tokens)) {
+            tokens -= STEP;
+        }
+        return tokens;
+    }
+
+    boolean fits(Moments moments, List<Recompute> policies, int tokens) {
+        double taken = need.fixed() + need.updated() * bytes(moments) + RESERVE;
+        double buffers = LlamaEngine.plannedBytes(config, policies, Dtype.BF16, device, tokens);
+        return taken + buffers + tokens * need.perToken() <= bytes;
+    }
+
+    private static double bytes(Moments moments) {
+        return switch (moments) {
+            case FP32 -> 8;
+            case BF16 -> 4;
+            case BLOCK8 -> 2 + 8.0 / 256;
+        };
+    }
+}

@@ -1,0 +1,82 @@
+package org.sftnative.train;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.sftnative.model.LlamaConfig;
+import org.sftnative.model.Recompute;
+import org.sftnative.ops.AdamWState.Masters;
+import org.sftnative.ops.AdamWState.Moments;
+import org.sftnative.tensor.Devices;
+import tools.jackson.databind.json.JsonMapper;
+import tools.jackson.databind.node.ObjectNode;
+
+/// The plan of a card of 80 GB (85.0e9 bytes), for shapes that people train.
+class CardMemoryTest {
+    private static final double CARD = 85.0e9;
+    private static final LlamaConfig SEVEN = config(4096, 11008, 32, 32, 32000);
+    private static final LlamaConfig EIGHT = config(4096, 14336, 32, 8, 128256);
+    private static final LlamaConfig SMALL = config(576, 1536, 9, 3, 49152);
+
+    @Test
+    void sevenBillionHaveMomentsInBf16AndEightInEightBits() {
+        assertEquals(Moments.BF16, memory(SEVEN, CARD).moments());
+        assertEquals(Moments.BLOCK8, memory(EIGHT, CARD).moments());
+        assertEquals(Moments.FP32, memory(SMALL, CARD).moments());
+    }
+
+    @Test
+    void whatFitsIsNotComputedAgain() {
+        CardMemory memory = memory(SMALL, CARD);
+        List<Recompute> policies = memory.policies(Moments.FP32, CardMemory.ENOUGH_TOKENS);
+        assertEquals("none", Recompute.describe(policies));
+        assertEquals(16_384, memory.tokens(Moments.FP32, policies));
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {4096, 8192, 16_384})
+    void noBlockIsComputedAgainThatNeedNotBe(int tokens) {
+        CardMemory memory = memory(SEVEN, CARD);
+        List<Recompute> policies = memory.policies(Moments.BF16, tokens);
+        int rung = policies.stream().mapToInt(Enum::ordinal).sum();
+        assertEquals(policies, Recompute.rung(SEVEN.nLayer(), rung));
+        assertTrue(memory.fits(Moments.BF16, policies, tokens), () -> Recompute.describe(policies));
+        assertFalse(memory.fits(Moments.BF16, Recompute.rung(SEVEN.nLayer(), rung - 1), tokens));
+        assertTrue(memory.tokens(Moments.BF16, policies) >= tokens);
+    }
+
+    @Test
+    void whereNothingFitsEverythingIsComputedAgain() {
+        CardMemory memory = memory(SEVEN, 40e9);
+        List<Recompute> policies = memory.policies(Moments.BLOCK8, 4096);
+        assertEquals("full", Recompute.describe(policies));
+        assertEquals(256, memory.tokens(Moments.BLOCK8, policies));
+    }
+
+    @Test
+    void aPlanIsDescribedInAFewWords() {
+        assertEquals("none", Recompute.describe(Recompute.rung(4, 0)));
+        assertEquals("3 blocks none, 1 selective", Recompute.describe(Recompute.rung(4, 1)));
+        assertEquals("selective", Recompute.describe(Recompute.rung(4, 4)));
+        assertEquals("2 blocks full-keep-attention, 2 full", Recompute.describe(Recompute.rung(4, 10)));
+        assertEquals("full", Recompute.describe(Recompute.rung(4, 12)));
+    }
+
+    private static CardMemory memory(LlamaConfig config, double bytes) {
+        return new CardMemory(config, CardMemory.Need.ofAll(config, Masters.SPLIT), Devices.cpu(), bytes);
+    }
+
+    private static LlamaConfig config(int hidden, int ffn, int heads, int kv, int vocabulary) {
+        return LlamaConfig.of((ObjectNode)
+                new JsonMapper().readTree("""
+                {"model_type": "llama", "hidden_size": %d, "intermediate_size": %d, "num_hidden_layers": %d,
+                 "num_attention_heads": %d, "num_key_value_heads": %d, "vocab_size": %d, "rms_norm_eps": 1e-5,
+                 "tie_word_embeddings": false, "max_position_embeddings": 8192}
+                """.formatted(hidden, ffn, hidden == 576 ? 30 : 32, heads, kv, vocabulary)));
+    }
+}
