@@ -332,6 +332,54 @@ class SurviveTest {
         assertArrayEquals(weights(out.resolve("checkpoint-" + best)), weights(out));
     }
 
+    @Test
+    void aBestCheckpointThatIsGoneInTheEndDoesNotLoseTheRun() throws Exception {
+        Path held = Program.rows(dir, 40, 46);
+        List<String> settings = new ArrayList<>(List.of("--eval-file", held.toString(), "--eval-strategy", "steps"));
+        settings.addAll(List.of("--eval-steps", "2", "--lr", "1e-1", "--load-best-model-at-end"));
+        Program.run(train(out, settings.toArray(String[]::new))).succeeded();
+        List<Double> losses = Program.values(out, "eval_loss");
+        int best = Program.steps(out, "eval_loss")
+                .get(losses.indexOf(losses.stream().min(Double::compare).orElseThrow()));
+        delete(out.resolve("checkpoint-" + STEPS));
+        delete(out.resolve("checkpoint-" + best));
+        settings.add("--resume");
+        Outcome outcome =
+                Program.run(train(out, settings.toArray(String[]::new))).succeeded();
+        assertTrue(outcome.out().contains("the last weights are kept: " + out), outcome.out());
+        assertArrayEquals(weights(out.resolve("checkpoint-" + STEPS)), weights(out));
+    }
+
+    @Test
+    void aScheduleThatChangesIsSaid() throws Exception {
+        String[] schedule = {"--lr-scheduler-type", "cosine_with_min_lr"};
+        Program.run(train(out, schedule)).succeeded();
+        delete(out.resolve("checkpoint-" + STEPS));
+        List<String> other = new ArrayList<>(List.of(schedule));
+        other.addAll(List.of("--resume", "--warmup-steps", "3", "--min-lr-rate", "0.5"));
+        String said = Program.run(train(out, other.toArray(String[]::new)))
+                .succeeded()
+                .out();
+        assertTrue(said.contains("min_lr_rate 0.1 -> 0.5, warmup_steps 1 -> 3"), said);
+    }
+
+    /// Whatever a failing disk left of the run's own log.
+    @Test
+    void aLogOfAnyBytesDoesNotKeepARunFromGoingOn() throws Exception {
+        Program.run(train(out)).succeeded();
+        byte[] whole = weights(out);
+        delete(out.resolve("checkpoint-" + STEPS));
+        for (String name : List.of("metrics.jsonl", "events.jsonl")) {
+            byte[] bytes = new byte[2000];
+            new Random(3).nextBytes(bytes);
+            Files.write(out.resolve(name), bytes);
+        }
+        Outcome outcome = Program.run(train(out, "--resume")).succeeded();
+        assertFalse(outcome.err().contains("not up to date"), outcome.err());
+        assertArrayEquals(whole, weights(out));
+        assertEquals(List.of(STEPS), Program.steps(out, "loss"));
+    }
+
     private String[] train(Path output, String... more) {
         List<String> args = new ArrayList<>(List.of(
                 "train",

@@ -97,7 +97,7 @@ class CheckpointsTest {
         return new Checkpoints(
                 output,
                 2,
-                new RunIdentity("20 (ab)", "8 rows", "shuffled", 42, 10, PrecisionChoice.FP32),
+                new RunIdentity("20 (ab)", "8 rows", "shuffled", 42, 10, PrecisionChoice.FP32, "all weights"),
                 new TreeMap<>());
     }
 
