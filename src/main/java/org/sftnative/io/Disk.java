@@ -50,23 +50,23 @@ public final class Disk {
 
     /// Writes a file that must not be there yet, and makes its content durable.
     static void create(Path file, AtomicFiles.Body body) throws IOException {
-        fault.before();
+        fault.before("create", file);
         try (FileChannel channel = FileChannel.open(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
             body.write(new Out(channel));
-            fault.before();
+            fault.before("sync", file);
             channel.force(true);
         }
     }
 
     /// Gives a file or directory another name; a file there is replaced.
     public static void rename(Path from, Path to) throws IOException {
-        fault.before();
+        fault.before("rename", to);
         Files.move(from, to, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
     }
 
     /// Makes names that were created, renamed or deleted in a directory durable.
     public static void syncDirectory(Path directory) throws IOException {
-        fault.before();
+        fault.before("sync", directory);
         try (FileChannel channel = FileChannel.open(directory, StandardOpenOption.READ)) {
             channel.force(true);
         }
@@ -75,7 +75,7 @@ public final class Disk {
     /// Makes a directory and those above it, where they are missing.
     public static void createDirectories(Path directory) throws IOException {
         if (!Files.isDirectory(directory)) {
-            fault.before();
+            fault.before("directory", directory);
             Files.createDirectories(directory);
         }
     }
@@ -83,7 +83,7 @@ public final class Disk {
     /// Deletes a file, if it is there.
     public static void delete(Path file) throws IOException {
         if (Files.exists(file, LinkOption.NOFOLLOW_LINKS)) {
-            fault.before();
+            fault.before("delete", file);
             Files.delete(file);
         }
     }

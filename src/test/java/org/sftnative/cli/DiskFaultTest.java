@@ -317,15 +317,8 @@ class DiskFaultTest {
     }
 
     private Process start(List<String> java, String[] args) throws IOException {
-        List<String> command = new ArrayList<>(List.of(
-                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "--enable-native-access=ALL-UNNAMED",
-                "--sun-misc-unsafe-memory-access=allow",
-                "-Xmx512m",
-                "-XX:TieredStopAtLevel=1"));
-        command.addAll(java);
-        command.addAll(List.of("-cp", System.getProperty("java.class.path"), Main.class.getName()));
-        command.addAll(List.of(args));
+        List<String> command = Program.command(args);
+        command.addAll(1, java);
         return new ProcessBuilder(command)
                 .redirectErrorStream(true)
                 .redirectOutput(
