@@ -92,6 +92,17 @@ class CheckpointsTest {
     }
 
     @Test
+    void whatDeadRunsLeftHalfDoneIsRemovedAtTheStartAndNothingElse() throws IOException {
+        save(2, directory -> write(directory, "weights"));
+        for (String left : List.of(".tmp-checkpoint-4", ".trash-checkpoint-1", ".tmp-checkpoint-mine")) {
+            write(Files.createDirectories(output.resolve(left)), "half");
+        }
+        Files.createFile(output.resolve(".model.safetensors.tmp-1f"));
+        checkpoints().clean(false);
+        assertEquals(List.of(".tmp-checkpoint-mine", "checkpoint-2"), names());
+    }
+
+    @Test
     void aLossThatIsNotFiniteSurvivesTheFile() throws IOException {
         RunState state = new RunState(
                 2,
