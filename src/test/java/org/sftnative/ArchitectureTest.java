@@ -71,14 +71,15 @@ class ArchitectureTest {
                             "web",
                             "tune"))));
 
-    private final JavaClasses program = new ClassFileImporter()
+    /// Read once: it takes seconds.
+    private static final JavaClasses PROGRAM = new ClassFileImporter()
             .withImportOption(ImportOption.Predefined.DO_NOT_INCLUDE_TESTS)
             .importPackages("org.sftnative");
 
     @Test
     void noRoomImportsAgainstTheTable() {
         List<String> wrong = new ArrayList<>();
-        for (JavaClass from : program) {
+        for (JavaClass from : PROGRAM) {
             for (var dependency : from.getDirectDependenciesFromSelf()) {
                 String source = room(from);
                 String target = room(dependency.getTargetClass());
@@ -95,7 +96,7 @@ class ArchitectureTest {
 
     @Test
     void everyClassLivesInARoomOfTheTable() {
-        Set<String> unknown = program.stream()
+        Set<String> unknown = PROGRAM.stream()
                 .map(ArchitectureTest::room)
                 .filter(room -> !room.isEmpty() && !MAY_IMPORT.containsKey(room))
                 .collect(Collectors.toSet());
@@ -107,7 +108,7 @@ class ArchitectureTest {
                 .haveSimpleName("InputException")
                 .orShould()
                 .haveSimpleName("package-info")
-                .check(program);
+                .check(PROGRAM);
     }
 
     @Test
@@ -119,7 +120,7 @@ class ArchitectureTest {
                 .callMethod(System.class, "exit", int.class)
                 .orShould()
                 .callMethod(Runtime.class, "halt", int.class)
-                .check(program);
+                .check(PROGRAM);
     }
 
     /// Nothing listens on the network but what a user starts to be reached: pages, and the ranks of a run.
@@ -139,7 +140,7 @@ class ArchitectureTest {
                 .orShould()
                 .dependOnClassesThat()
                 .resideInAnyPackage("com.sun.net.httpserver..", "java.rmi..", "javax.management.remote..")
-                .check(program);
+                .check(PROGRAM);
     }
 
     /// The room of a class of this program; empty for the root package and for everything that is not ours.

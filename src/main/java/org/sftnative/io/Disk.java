@@ -15,17 +15,22 @@ import java.nio.file.attribute.BasicFileAttributes;
 
 /// Every change of the disk that a save makes, one method a kind, so that a test can let any of them fail: see [Fault].
 public final class Disk {
-    /// None, unless the process was started to have one.
-    private static final Fault FAULT = Fault.of(System.getProperty(Fault.PROPERTY, ""));
+    /// None, unless the process was started to have one, or a test wants one.
+    private static volatile Fault fault = Fault.of(System.getProperty(Fault.PROPERTY, ""));
 
     private Disk() {}
+
+    /// From here on, counted from 1.
+    static void use(Fault other) {
+        fault = other;
+    }
 
     /// Where bytes go; a write writes all of them.
     private record Out(FileChannel file) implements WritableByteChannel {
         @Override
         public int write(ByteBuffer bytes) throws IOException {
             int all = bytes.remaining();
-            FAULT.beforeWrite(file, bytes);
+            fault.beforeWrite(file, bytes);
             while (bytes.hasRemaining()) {
                 file.write(bytes);
             }
@@ -45,23 +50,23 @@ public final class Disk {
 
     /// Writes a file that must not be there yet, and makes its content durable.
     static void create(Path file, AtomicFiles.Body body) throws IOException {
-        FAULT.before();
+        fault.before("create", file);
         try (FileChannel channel = FileChannel.open(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
             body.write(new Out(channel));
-            FAULT.before();
+            fault.before("sync", file);
             channel.force(true);
         }
     }
 
     /// Gives a file or directory another name; a file there is replaced.
     public static void rename(Path from, Path to) throws IOException {
-        FAULT.before();
+        fault.before("rename", to);
         Files.move(from, to, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
     }
 
     /// Makes names that were created, renamed or deleted in a directory durable.
     public static void syncDirectory(Path directory) throws IOException {
-        FAULT.before();
+        fault.before("sync", directory);
         try (FileChannel channel = FileChannel.open(directory, StandardOpenOption.READ)) {
             channel.force(true);
         }
@@ -70,7 +75,7 @@ public final class Disk {
     /// Makes a directory and those above it, where they are missing.
     public static void createDirectories(Path directory) throws IOException {
         if (!Files.isDirectory(directory)) {
-            FAULT.before();
+            fault.before("directory", directory);
             Files.createDirectories(directory);
         }
     }
@@ -78,7 +83,7 @@ public final class Disk {
     /// Deletes a file, if it is there.
     public static void delete(Path file) throws IOException {
         if (Files.exists(file, LinkOption.NOFOLLOW_LINKS)) {
-            FAULT.before();
+            fault.before("delete", file);
             Files.delete(file);
         }
     }

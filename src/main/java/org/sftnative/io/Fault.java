@@ -3,6 +3,7 @@ package org.sftnative.io;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
+import java.nio.file.Path;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
 import java.util.regex.Matcher;
@@ -12,7 +13,7 @@ import java.util.regex.Pattern;
 /// `sftnative.fault` is `kill@N` (the process ends there, without a last word, with status 137), `full@N` or `broken@N`
 /// (that change and all later ones fail, as on a full disk or a broken one). Changes are counted from 1; a write does
 /// half of its work first.
-final class Fault {
+class Fault {
     static final String PROPERTY = "sftnative.fault";
 
     private static final Pattern FORM = Pattern.compile("(kill|full|broken)@([1-9]\\d{0,8})");
@@ -21,7 +22,7 @@ final class Fault {
     private final long at;
     private final AtomicLong seen = new AtomicLong();
 
-    private Fault(String kind, long at) {
+    Fault(String kind, long at) {
         this.kind = kind;
         this.at = at;
     }
@@ -40,7 +41,10 @@ final class Fault {
     }
 
     /// Right before a change that cannot be done by half.
-    void before() throws IOException {
+    ///
+    /// @param change `create`, `sync`, `rename`, `delete` or `directory`
+    /// @param path what it is done to; of a renaming, the new name
+    void before(String change, Path path) throws IOException {
         if (kind.isEmpty() || seen.incrementAndGet() < at) {
             return;
         }

@@ -5,9 +5,12 @@ import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.EnumMap;
+import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -288,6 +291,18 @@ public final class ModelDirectory implements AutoCloseable {
                 .map(Map.Entry::getKey)
                 .orElseThrow(() -> new InputException(path
                         + ": no tensor is F32, BF16 or F16\n  quantized models are not supported: give the original"));
+    }
+
+    /// A short hash of a part of every weight: equal for the same model, however it is cut into files, and another
+    /// one for a model that was trained further.
+    public String fingerprint() {
+        try {
+            MessageDigest sha = MessageDigest.getInstance("SHA-256");
+            byTensor.keySet().stream().sorted().forEach(name -> holder(name).sample(name, sha));
+            return HexFormat.of().formatHex(sha.digest(), 0, 8);
+        } catch (NoSuchAlgorithmException e) {
+            throw new IllegalStateException("every Java has SHA-256", e);
+        }
     }
 
     private SafetensorsFile holder(String name) {

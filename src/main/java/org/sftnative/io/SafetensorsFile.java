@@ -4,11 +4,14 @@ import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.MessageDigest;
 import java.util.Map;
 import java.util.Optional;
 import java.util.SequencedMap;
@@ -160,6 +163,19 @@ public final class SafetensorsFile implements AutoCloseable {
                 throw shrank(name, null);
             }
         } catch (InternalError | IOException e) {
+            throw shrank(name, e);
+        }
+    }
+
+    /// Adds what tells a tensor from others to a hash: name, type, shape, and at most 4 KiB from its middle.
+    void sample(String name, MessageDigest hash) {
+        TensorInfo info = info(name);
+        hash.update((name + info.dtype() + info.shape()).getBytes(StandardCharsets.UTF_8));
+        long length = Math.min(4096, info.byteSize());
+        try {
+            hash.update(
+                    bytes(name).asSlice((info.byteSize() - length) / 2, length).toArray(ValueLayout.JAVA_BYTE));
+        } catch (InternalError e) {
             throw shrank(name, e);
         }
     }

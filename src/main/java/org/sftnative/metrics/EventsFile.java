@@ -2,6 +2,7 @@ package org.sftnative.metrics;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -100,19 +101,32 @@ public final class EventsFile implements RunListener {
                     kept.add(line.toString());
                 }
             }
-            Path beside = file.resolveSibling(file.getFileName() + ".tmp");
-            Files.write(beside, kept);
-            Files.move(beside, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+            replace(file, kept);
         } catch (IOException e) {
             throw new UncheckedIOException(file + " cannot be written", e);
         }
+    }
+
+    /// Puts lines in the place of a file, all at once.
+    static void replace(Path file, List<String> lines) throws IOException {
+        Path beside = file.resolveSibling(file.getFileName() + ".tmp");
+        Files.deleteIfExists(beside); // a link there would lead elsewhere
+        Files.write(beside, lines, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
+        Files.move(beside, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+    }
+
+    /// The lines of a file, whatever bytes it has: what a failing disk left between them costs no more than a line.
+    static List<String> lines(Path file) throws IOException {
+        return new String(Files.readAllBytes(file), StandardCharsets.UTF_8)
+                .lines()
+                .toList();
     }
 
     /// The whole lines of a file, an unfinished last one left out; none if it is not there.
     static List<JsonNode> read(Path file, JsonMapper json) {
         List<JsonNode> lines = new ArrayList<>();
         try {
-            for (String line : Files.readAllLines(file)) {
+            for (String line : lines(file)) {
                 try {
                     lines.add(json.readTree(line));
                 } catch (JacksonException cutShort) {

@@ -5,7 +5,6 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -101,9 +100,7 @@ public final class MetricsFile implements RunListener {
         try {
             Files.createDirectories(file.toAbsolutePath().getParent());
             List<String> kept = firstStep == 0 ? List.of() : kept(firstStep);
-            Path beside = file.resolveSibling(file.getFileName() + ".tmp");
-            Files.write(beside, kept);
-            Files.move(beside, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+            EventsFile.replace(file, kept);
         } catch (IOException e) {
             throw new UncheckedIOException(file + " cannot be written", e);
         }
@@ -113,7 +110,7 @@ public final class MetricsFile implements RunListener {
     /// prolonged goes too: it speaks of an end that was none.
     private List<String> kept(long firstStep) throws IOException {
         try {
-            return Files.readAllLines(file).stream()
+            return EventsFile.lines(file).stream()
                     .filter(line -> {
                         Matcher step = STEP.matcher(line);
                         return step.lookingAt()

@@ -41,7 +41,7 @@ public final class Checkpoints {
     static final String MICRO_BATCH = "micro_batch_tokens";
 
     private static final long TRIAL_BYTES = 256L << 20;
-    private static final int VERSION = 4;
+    private static final int VERSION = 5;
     private static final String DAMAGED = "\n  the checkpoint is damaged: resume from another one";
     private static final JsonMapper JSON = JsonMapper.builder()
             .propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE)

@@ -147,6 +147,11 @@ public final class LoadedModel implements AutoCloseable {
                 : Optional.empty();
     }
 
+    /// What adapters are trained over: the weights, and how they are kept.
+    String frozenBase() {
+        return directory.fingerprint() + quantised().map(kind -> " in " + kind).orElse("");
+    }
+
     /// Reads the weights of a model that is not trained itself, quantised if that is asked for: each matrix as it is
     /// read, so that never more than one is there whole.
     ///

@@ -11,6 +11,9 @@ import org.sftnative.InputException;
 ///
 /// @param path need not exist
 record OutputDirectory(Path path) {
+    /// What is there while a run starts, and stays if it is killed then: nobody's work.
+    private static final String OURS = "\\.lock|\\.(tmp|trash)-checkpoint-\\d+";
+
     /// Refuses a directory that is a file, or in use.
     ///
     /// @param mayBeInUse whether the user said that what is there may be replaced or gone on with
@@ -24,7 +27,7 @@ record OutputDirectory(Path path) {
             return;
         }
         try (Stream<Path> entries = Files.list(path)) {
-            if (entries.findAny().isPresent()) {
+            if (entries.anyMatch(entry -> !entry.getFileName().toString().matches(OURS))) {
                 throw new InputException(path + " is not empty\n  choose another --output-dir, " + otherwise);
             }
         } catch (IOException e) {

@@ -45,8 +45,7 @@ public final class RunControl {
         for (String name : List.of(STOP, SAVE)) {
             Path file = output.resolve(name);
             try {
-                if (Files.exists(file)
-                        && Files.getLastModifiedTime(file).toInstant().isBefore(since)) {
+                if (asks(file) && Files.getLastModifiedTime(file).toInstant().isBefore(since)) {
                     Files.deleteIfExists(file);
                     old.add(name);
                 }
@@ -57,9 +56,14 @@ public final class RunControl {
         return old;
     }
 
+    /// A directory of that name is somebody's, and asks for nothing.
+    private static boolean asks(Path file) {
+        return Files.exists(file) && !Files.isDirectory(file);
+    }
+
     private static boolean taken(Path file) {
         try {
-            return Files.exists(file) && Files.deleteIfExists(file);
+            return asks(file) && Files.deleteIfExists(file);
         } catch (IOException e) {
             throw new UncheckedIOException(file + " cannot be removed: " + e.getMessage(), e);
         }

@@ -14,7 +14,15 @@ import org.sftnative.config.PrecisionChoice;
 /// @param seed of the order
 /// @param totalSteps steps that the schedule was made for
 /// @param precision of weights and arithmetic
-record RunIdentity(String rows, String stepOf, String order, long seed, long totalSteps, PrecisionChoice precision) {
+/// @param trained all weights, or adapters over which frozen ones
+record RunIdentity(
+        String rows,
+        String stepOf,
+        String order,
+        long seed,
+        long totalSteps,
+        PrecisionChoice precision,
+        String trained) {
     /// What differs, a line each with both values; empty if nothing does.
     String differences(RunIdentity other) {
         Map<String, Object> theirs = other.byName();
@@ -32,6 +40,7 @@ record RunIdentity(String rows, String stepOf, String order, long seed, long tot
         values.put("seed", seed);
         values.put("steps of the whole run", totalSteps);
         values.put("precision", precision);
+        values.put("trained", trained);
         return values;
     }
 }

@@ -8,6 +8,7 @@ import java.nio.channels.FileLock;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -66,12 +67,20 @@ final class RunLock implements AutoCloseable {
     private static FileChannel locked(Path directory, Path file) throws IOException {
         while (true) {
             FileChannel channel = FileChannel.open(
-                    file, StandardOpenOption.CREATE, StandardOpenOption.READ, StandardOpenOption.WRITE);
+                    file,
+                    StandardOpenOption.CREATE,
+                    StandardOpenOption.READ,
+                    StandardOpenOption.WRITE,
+                    LinkOption.NOFOLLOW_LINKS); // a link's target would be written over
             Optional<Object> opened = key(file);
             FileLock lock = channel.tryLock();
             if (lock == null) {
                 channel.close();
-                throw held(directory, Files.readString(file));
+                try {
+                    throw held(directory, Files.readString(file));
+                } catch (NoSuchFileException ended) {
+                    continue; // the owner, meanwhile
+                }
             }
             // an owner that ended meanwhile took the file's name with it: a lock on that file keeps nobody out
             if (opened.isPresent() && opened.equals(key(file))) {

@@ -14,13 +14,13 @@ import org.sftnative.config.EncodingSettings;
 import org.sftnative.config.IntervalStrategy;
 import org.sftnative.config.ModelSettings;
 import org.sftnative.config.RunSettings;
-import org.sftnative.config.SpikeSettings;
 import org.sftnative.config.TrainingSettings;
 import org.sftnative.data.ChatFormat;
 import org.sftnative.data.Dataset;
 import org.sftnative.data.StepPlan;
 import org.sftnative.data.StepShape;
 import org.sftnative.data.TrainingData;
+import org.sftnative.io.Manifest;
 import org.sftnative.metrics.RunEvent;
 import org.sftnative.metrics.RunListener;
 import org.sftnative.model.CausalLm;
@@ -62,6 +62,7 @@ public final class Training {
             return run(settings, recipe, listeners, requests, Optional.empty()); // made once all input is right
         }
         try (RunLock lock = RunLock.acquire(output.path())) {
+            checkOutput(settings); // another run may have begun and ended meanwhile
             return run(settings, recipe, listeners, requests, Optional.of(lock));
         }
     }
@@ -114,8 +115,11 @@ public final class Training {
                                     order(settings.data(), data.train()),
                                     training.seed(),
                                     total,
-                                    loaded.precision()),
-                            changeable(training, settings.spikes(), compute));
+                                    loaded.precision(),
+                                    compute.adapters()
+                                            .map(_ -> "adapters over " + loaded.frozenBase())
+                                            .orElse("all weights")),
+                            changeable(settings, compute, total));
                     optimizer.rehearse();
                     Checkpoints.Restored restored = checkpoint
                             .map(path -> checkpoints.restore(path, optimizer, training.allowChanged()))
@@ -152,6 +156,7 @@ public final class Training {
                                     inPlace ? start.step() : 0,
                                     inPlace ? restored.best() : Checkpoints.Best.NONE,
                                     restored.patience())) {
+                        checkOutput(settings); // if it was made by this run, others could see it
                         checkpoints.clean(checkpoint.isEmpty());
                         List<String> old = requests.forgetOld(training.outputDir());
                         hooks.tryOut();
@@ -220,6 +225,12 @@ public final class Training {
             return;
         }
         Path directory = training.outputDir().resolve("checkpoint-" + best.step());
+        Optional<String> fault = Manifest.fault(directory);
+        if (fault.isPresent()) {
+            listener.on(new RunEvent.Warned("the last weights are kept: " + directory + ", which is the best by "
+                    + best.metric() + ", is damaged: " + fault.get()));
+            return;
+        }
         trainee.goBack(Optional.of(directory));
         listener.on(new RunEvent.Warned("the model is that of " + directory.getFileName() + ", which is the best by "
                 + best.metric() + ": " + best.value()));
@@ -253,7 +264,8 @@ public final class Training {
     }
 
     /// What a resumed run may do otherwise than before, if it says so.
-    private static SortedMap<String, String> changeable(TrainingSettings t, SpikeSettings spikes, ComputePlan compute) {
+    private static SortedMap<String, String> changeable(RunSettings settings, ComputePlan compute, long total) {
+        TrainingSettings t = settings.training();
         SortedMap<String, String> changeable = new TreeMap<>(Map.of(
                 "learning_rate",
                 "" + t.learningRate(),
@@ -275,7 +287,14 @@ public final class Training {
                 compute.fused() ? "fused" : "reference",
                 Checkpoints.MICRO_BATCH,
                 "" + compute.microBatchTokens()));
-        changeable.put("spikes", spikes.toString().replaceFirst("^\\w+", ""));
+        changeable.put("spikes", settings.spikes().toString().replaceFirst("^\\w+", ""));
+        changeable.put("warmup_steps", "" + t.warmupSteps(total));
+        changeable.put("min_lr_rate", "" + t.minLrRate());
+        changeable.put("masters", "" + compute.masters());
+        compute.adapters().ifPresent(adapters -> {
+            changeable.put("lora_dropout", "" + adapters.dropout());
+            changeable.put("lora_plus_ratio", "" + settings.lora().loraPlusRatio());
+        });
         return changeable;
     }
 

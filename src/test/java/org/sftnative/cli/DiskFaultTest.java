@@ -8,6 +8,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
@@ -21,12 +22,14 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.sftnative.cli.Program.Outcome;
+import org.sftnative.io.FaultyDisk;
+import org.sftnative.support.InMemory;
 
 /// A process that is killed at, or a disk that fails from, the N-th change that it makes to files: every write (by
 /// half), sync, rename, deletion and new directory of the trial, the checkpoints, their rotation and the last save.
 /// 2 steps, a checkpoint after each, one kept.
 class DiskFaultTest {
-    @TempDir
+    @TempDir(factory = InMemory.class)
     Path dir;
 
     private Path rows;
@@ -41,29 +44,27 @@ class DiskFaultTest {
 
     @Test
     void killedInASaveARunGoesOnAsIfItHadNotBeen() throws Exception {
-        for (int n : new int[] {60, 190}) {
-            assertTrue(survivesKill(n), "there are fewer than " + n + " changes");
-        }
+        assertTrue(survivesKill(190), "there are fewer changes");
     }
 
     @Test
     @Tag("slow")
     void killedAtEveryChangeARunGoesOnAsIfItHadNotBeen() throws Exception {
-        int tried = all(this::survivesKill);
+        int tried = all(2, this::survivesKill);
         System.out.println("killed at each of " + tried + " changes of the disk: all survived");
         assertTrue(tried > 150, "only " + tried + " changes: the faults do not reach the saves");
     }
 
     @Test
     void aDiskThatIsFullOrBreaksInTheSecondSaveLeavesTheFirst() throws Exception {
-        assertTrue(survivesFailure("full", 150));
-        assertTrue(survivesFailure("broken", 80));
+        assertTrue(survivesFailure("full", 150, this::inAProcess));
+        assertTrue(survivesFailure("broken", 80, this::here));
     }
 
     @Test
     @Tag("slow")
     void aDiskThatIsFullAtAnyChangeLeavesWhatWasThere() throws Exception {
-        int tried = all(n -> survivesFailure("full", n));
+        int tried = all(1, n -> survivesFailure("full", n, this::here));
         System.out.println("disk full at each of " + tried + " changes: all survived");
         assertTrue(tried > 150);
     }
@@ -71,7 +72,7 @@ class DiskFaultTest {
     @Test
     @Tag("slow")
     void aDiskThatBreaksAtAnyChangeLeavesWhatWasThere() throws Exception {
-        int tried = all(n -> survivesFailure("broken", n));
+        int tried = all(1, n -> survivesFailure("broken", n, this::here));
         System.out.println("disk broken at each of " + tried + " changes: all survived");
         assertTrue(tried > 150);
     }
@@ -160,8 +161,24 @@ class DiskFaultTest {
         boolean at(int n) throws Exception;
     }
 
-    /// Every change from the first on, two at a time.
-    private static int all(Attempt attempt) throws Exception {
+    private interface Run {
+        Outcome with(String fault, String... args) throws Exception;
+    }
+
+    /// One run at a time.
+    private Outcome here(String fault, String... args) {
+        try (FaultyDisk _ = new FaultyDisk(fault)) {
+            return Program.run(args);
+        }
+    }
+
+    private Outcome inAProcess(String fault, String... args) throws Exception {
+        int status = start(List.of("-Dsftnative.fault=" + fault), args).waitFor();
+        return new Outcome(status, "", log());
+    }
+
+    /// Every change from the first on, some at a time.
+    private static int all(int atATime, Attempt attempt) throws Exception {
         AtomicInteger next = new AtomicInteger();
         AtomicInteger survived = new AtomicInteger();
         Callable<Void> worker = () -> {
@@ -170,8 +187,8 @@ class DiskFaultTest {
             }
             return null;
         };
-        try (ExecutorService workers = Executors.newFixedThreadPool(2)) {
-            for (Future<Void> done : workers.invokeAll(List.of(worker, worker))) {
+        try (ExecutorService workers = Executors.newFixedThreadPool(atATime)) {
+            for (Future<Void> done : workers.invokeAll(Collections.nCopies(atATime, worker))) {
                 done.get();
             }
         }
@@ -189,14 +206,13 @@ class DiskFaultTest {
         return true;
     }
 
-    private boolean survivesFailure(String kind, int n) throws Exception {
+    private boolean survivesFailure(String kind, int n, Run run) throws Exception {
         Path out = dir.resolve(kind + "-" + n);
-        int status = start(List.of("-Dsftnative.fault=" + kind + "@" + n), train(out))
-                .waitFor();
-        if (status == 0 && Files.exists(out.resolve("model.safetensors"))) {
+        Outcome outcome = run.with(kind + "@" + n, train(out));
+        if (outcome.status() == 0 && Files.exists(out.resolve("model.safetensors"))) {
             return false; // or what could not be done is no more than cleaning up
         }
-        assertEquals(1, status, () -> kind + " at " + n + ": " + log());
+        assertEquals(1, outcome.status(), () -> kind + " at " + n + ": " + outcome.err());
         goesOn(out, kind + " from change " + n);
         return true;
     }
@@ -301,15 +317,8 @@ class DiskFaultTest {
     }
 
     private Process start(List<String> java, String[] args) throws IOException {
-        List<String> command = new ArrayList<>(List.of(
-                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "--enable-native-access=ALL-UNNAMED",
-                "--sun-misc-unsafe-memory-access=allow",
-                "-Xmx512m",
-                "-XX:TieredStopAtLevel=1"));
-        command.addAll(java);
-        command.addAll(List.of("-cp", System.getProperty("java.class.path"), Main.class.getName()));
-        command.addAll(List.of(args));
+        List<String> command = Program.command(args);
+        command.addAll(1, java);
         return new ProcessBuilder(command)
                 .redirectErrorStream(true)
                 .redirectOutput(

@@ -118,6 +118,32 @@ class LoraTest {
     }
 
     @Test
+    void overAnotherModelOrItsQuantisedWeightsAdaptersDoNotGoOn() throws IOException {
+        Path out = dir.resolve("out");
+        train(out, "--lora-r", "4").succeeded();
+        Outcome quantised = train(out, "--lora-r", "4", "--load-in-4bit", "--resume");
+        assertEquals(2, quantised.status(), quantised.err());
+        assertTrue(quantised.err().contains("trained: adapters over "), quantised.err());
+        assertTrue(quantised.err().contains(" in NF4_DOUBLE here"), quantised.err());
+        Path whole = dir.resolve("whole");
+        train(whole).succeeded();
+        List<String> args = new ArrayList<>(List.of("--lora-r", "4", "--resume"));
+        Outcome other = Program.train(whole, out, rows, args.toArray(String[]::new));
+        assertEquals(2, other.status(), other.err());
+        assertTrue(other.err().contains("trained: adapters over "), other.err());
+    }
+
+    @Test
+    void whatChangesOfAdaptersIsSaid() {
+        Path out = dir.resolve("out");
+        train(out, "--lora-r", "4").succeeded();
+        String said = train(out, "--lora-r", "4", "--lora-dropout", "0.5", "--lora-plus-ratio", "4", "--resume")
+                .succeeded()
+                .out();
+        assertTrue(said.contains("lora_dropout 0.0 -> 0.5, lora_plus_ratio 1.0 -> 4.0"), said);
+    }
+
+    @Test
     void anotherRankDoesNotResume() {
         Path out = dir.resolve("out");
         train(out, "--lora-r", "4").succeeded();

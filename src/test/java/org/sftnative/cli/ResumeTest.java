@@ -12,11 +12,12 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
-import org.junit.jupiter.params.provider.ValueSource;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.sftnative.cli.Program.Outcome;
 import org.sftnative.io.SafetensorsFile;
 
@@ -39,13 +40,18 @@ class ResumeTest {
         whole = dir.resolve("whole");
     }
 
+    /// In the middle of an epoch, at its end, after the last step. Every other way to compute and to order rows is
+    /// resumed in the middle of an epoch, and at all of them with `--slow`.
     @ParameterizedTest
     @CsvSource({"fp32, fused", "fp32, reference", "bf16, fused", "bf16, reference", "bf16-autocast, reference"})
     void resumedRunIsBitwiseTheUninterruptedOne(String precision, String engine) throws IOException {
-        String[] settings = {"--precision", precision, "--engine", engine};
+        resumed("--precision " + precision + " --engine " + engine, 2, 3, STEPS);
+    }
+
+    private void resumed(String line, int... steps) throws IOException {
+        String[] settings = line.split(" ");
         train(whole, rows, settings).succeeded();
-        // in the middle of an epoch, at its end, after the last step
-        for (int at : new int[] {2, 3, STEPS}) {
+        for (int at : steps) {
             Path stopped = stopped(whole, at, "stopped-" + at);
             Outcome outcome = resume(stopped, "latest", settings).succeeded();
             assertTrue(outcome.out().contains("going on after step " + at + " of " + STEPS), outcome.out());
@@ -55,23 +61,26 @@ class ResumeTest {
 
     /// Several micro-batches a step (a kill in the midst of them is a resume from the checkpoint before), noise on the
     /// embeddings, recomputation, and every way of the CPU to keep bf16 weights.
-    @ParameterizedTest
-    @ValueSource(
-            strings = {
+    static List<String> waysToCompute() {
+        return List.of(
                 "--precision bf16 --masters none",
                 "--precision bf16 --masters split --micro-batch-tokens 200 --neftune-noise-alpha 5",
                 "--precision bf16-autocast --micro-batch-tokens 200 --gradient-checkpointing",
                 "--micro-batch-tokens 150 --recompute full --neftune-noise-alpha 5 --weight-decay 0.1",
-                "--micro-batch-tokens 1 --engine reference --lr-scheduler-type constant_with_warmup"
-            })
+                "--micro-batch-tokens 1 --engine reference --lr-scheduler-type constant_with_warmup");
+    }
+
+    @ParameterizedTest
+    @MethodSource("waysToCompute")
     void resumedRunIsBitwiseTheUninterruptedOneHoweverItComputes(String line) throws IOException {
-        String[] settings = line.split(" ");
-        train(whole, rows, settings).succeeded();
-        for (int at : new int[] {2, 3, STEPS}) {
-            Path stopped = stopped(whole, at, "stopped-" + at);
-            resume(stopped, "latest", settings).succeeded();
-            assertSame(whole, stopped, at);
-        }
+        resumed(line, 2);
+    }
+
+    @ParameterizedTest
+    @Tag("slow")
+    @MethodSource("waysToCompute")
+    void resumedAnywhereARunIsBitwiseTheUninterruptedOneHoweverItComputes(String line) throws IOException {
+        resumed(line, 2, 3, STEPS);
     }
 
     /// Another cut of a step into micro-batches is the same run but for the last bits: 2e-6 relative to the norm of
@@ -100,24 +109,37 @@ class ResumeTest {
     }
 
     /// Whatever decides which rows a step has: packed sequences, tokens, mixed sets, several files in turns.
-    @ParameterizedTest
-    @ValueSource(
-            strings = {
+    static List<String> ordersOfRows() {
+        return List.of(
                 "--packing bfd --max-length 128 --gradient-accumulation-steps 1",
                 "--tokens-per-step 700",
                 "--packing bfd --max-length 128 --tokens-per-step 500",
                 "--mix MIXED=0.3 --neftune-noise-alpha 5",
                 "--combine interleave --dedup --mix MIXED=0.2",
-                "--no-shuffle --combine interleave --mix MIXED=0.3 --packing bfd"
-            })
+                "--no-shuffle --combine interleave --mix MIXED=0.3 --packing bfd");
+    }
+
+    @ParameterizedTest
+    @MethodSource("ordersOfRows")
     void resumedRunIsBitwiseTheUninterruptedOneInAnyOrderOfRows(String line) throws IOException {
+        ordered(line, 3);
+    }
+
+    @ParameterizedTest
+    @Tag("slow")
+    @MethodSource("ordersOfRows")
+    void resumedAnywhereARunIsBitwiseTheUninterruptedOneInAnyOrderOfRows(String line) throws IOException {
+        ordered(line, 1, 2, 3, 5);
+    }
+
+    private void ordered(String line, int... steps) throws IOException {
         Path mixed = Program.rows(dir, 26, 31);
         List<String> settings =
                 new ArrayList<>(List.of(line.replace("MIXED", mixed.toString()).split(" ")));
         settings.addAll(List.of(
                 "--train-file", rows.toString(), Program.rows(dir, 15, 22).toString()));
         train(whole, settings).succeeded();
-        for (int at : new int[] {1, 2, 3, 5}) {
+        for (int at : steps) {
             Path stopped = stopped(whole, at, "stopped-" + at);
             settings.addAll(List.of("--resume", "latest"));
             Outcome outcome = train(stopped, settings).succeeded();

@@ -45,7 +45,7 @@ class SpikeRunTest {
         Outcome outcome = train(whole).succeeded();
         assertTrue(outcome.out().contains("alert at step 18: loss "), outcome.out());
         assertTrue(outcome.out().contains("alert at step 38: loss "), outcome.out());
-        assertEquals(2, outcome.out().split("alert at ", -1).length - 1, outcome.out());
+        assertEquals(2, outcome.out().split("alert at step \\d+: loss ", -1).length - 1, outcome.out());
         assertEquals(STEPS, Program.steps(whole, "loss").size());
     }
 

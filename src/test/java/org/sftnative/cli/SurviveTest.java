@@ -80,9 +80,8 @@ class SurviveTest {
 
     @Test
     void aSignalFinishesTheStepSavesAndExitsWithItsNumberAndTheRunThenEndsAsIfThereHadBeenNone() throws Exception {
-        String[] settings = {"--max-steps", "300", "--save-strategy", "no"};
-        Path whole = dir.resolve("whole");
-        Program.run(train(whole, settings)).succeeded();
+        String plain = "--save-strategy no --lr-scheduler-type constant_with_warmup --warmup-steps 2 --max-steps ";
+        String[] settings = (plain + "10000").split(" ");
         for (String signal : List.of("TERM", "INT")) {
             out = dir.resolve("out-" + signal);
             Process process = start(settings);
@@ -93,9 +92,13 @@ class SurviveTest {
             assertEquals(1, checkpoints(out).size()); // no setting asked for one
             assertFalse(Files.exists(out.resolve("model.safetensors"))); // it is not done
             assertEquals(List.of(), hidden(out));
-            List<String> resume = new ArrayList<>(List.of(settings));
-            resume.add("--resume");
-            Program.run(train(out, resume.toArray(String[]::new))).succeeded();
+            // some steps more, and as many at once
+            String name = checkpoints(out).getFirst().getFileName().toString();
+            int steps = Integer.parseInt(name.substring(name.indexOf('-') + 1)) + 7;
+            Path whole = dir.resolve("whole-" + signal);
+            Program.run(train(whole, (plain + steps).split(" "))).succeeded();
+            Program.run(train(out, (plain + steps + " --resume --allow-changed").split(" ")))
+                    .succeeded();
             assertArrayEquals(weights(whole), weights(out));
             assertEquals(Program.numbers(whole), Program.numbers(out));
         }
@@ -116,8 +119,8 @@ class SurviveTest {
     private void signalled(int times) throws Exception {
         Path held = Program.rows(dir, 20, 60);
         List<String[]> kinds = List.of(
-                new String[] {"--max-steps", "12", "--eval-file", held.toString(), "--eval-steps", "1"},
-                new String[] {"--max-steps", "60", "--save-steps", "1"});
+                new String[] {"--max-steps", "6", "--eval-file", held.toString(), "--eval-steps", "1"},
+                new String[] {"--max-steps", "30", "--save-steps", "1"});
         for (int kind = 0; kind < kinds.size(); kind++) {
             List<String> settings = new ArrayList<>(List.of(kinds.get(kind)));
             if (kind == 0) {
@@ -243,10 +246,11 @@ class SurviveTest {
     @Test
     void aCheckpointIsNeverOlderThanWasAskedFor() throws Exception {
         assertEquals(2, Program.run(train(out, "--save-on-time", "soon")).status());
-        String[] settings = {"--max-steps", "400", "--save-strategy", "no", "--save-total-limit", "0"};
+        String[] settings = {"--max-steps", "20", "--save-strategy", "no", "--save-total-limit", "0"};
         Program.run(train(dir.resolve("never"), settings)).succeeded();
         assertEquals(List.of(), checkpoints(dir.resolve("never")));
         List<String> timed = new ArrayList<>(List.of(settings));
+        timed.set(1, "400");
         timed.addAll(List.of("--save-on-time", "1s"));
         Program.run(train(out, timed.toArray(String[]::new))).succeeded();
         assertFalse(checkpoints(out).isEmpty());
@@ -330,6 +334,54 @@ class SurviveTest {
         assertTrue(Files.isDirectory(out.resolve("checkpoint-" + STEPS)));
         assertEquals(2, checkpoints(out).size());
         assertArrayEquals(weights(out.resolve("checkpoint-" + best)), weights(out));
+    }
+
+    @Test
+    void aBestCheckpointThatIsGoneInTheEndDoesNotLoseTheRun() throws Exception {
+        Path held = Program.rows(dir, 40, 46);
+        List<String> settings = new ArrayList<>(List.of("--eval-file", held.toString(), "--eval-strategy", "steps"));
+        settings.addAll(List.of("--eval-steps", "2", "--lr", "1e-1", "--load-best-model-at-end"));
+        Program.run(train(out, settings.toArray(String[]::new))).succeeded();
+        List<Double> losses = Program.values(out, "eval_loss");
+        int best = Program.steps(out, "eval_loss")
+                .get(losses.indexOf(losses.stream().min(Double::compare).orElseThrow()));
+        delete(out.resolve("checkpoint-" + STEPS));
+        delete(out.resolve("checkpoint-" + best));
+        settings.add("--resume");
+        Outcome outcome =
+                Program.run(train(out, settings.toArray(String[]::new))).succeeded();
+        assertTrue(outcome.out().contains("the last weights are kept: " + out), outcome.out());
+        assertArrayEquals(weights(out.resolve("checkpoint-" + STEPS)), weights(out));
+    }
+
+    @Test
+    void aScheduleThatChangesIsSaid() throws Exception {
+        String[] schedule = {"--lr-scheduler-type", "cosine_with_min_lr"};
+        Program.run(train(out, schedule)).succeeded();
+        delete(out.resolve("checkpoint-" + STEPS));
+        List<String> other = new ArrayList<>(List.of(schedule));
+        other.addAll(List.of("--resume", "--warmup-steps", "3", "--min-lr-rate", "0.5"));
+        String said = Program.run(train(out, other.toArray(String[]::new)))
+                .succeeded()
+                .out();
+        assertTrue(said.contains("min_lr_rate 0.1 -> 0.5, warmup_steps 1 -> 3"), said);
+    }
+
+    /// Whatever a failing disk left of the run's own log.
+    @Test
+    void aLogOfAnyBytesDoesNotKeepARunFromGoingOn() throws Exception {
+        Program.run(train(out)).succeeded();
+        byte[] whole = weights(out);
+        delete(out.resolve("checkpoint-" + STEPS));
+        for (String name : List.of("metrics.jsonl", "events.jsonl")) {
+            byte[] bytes = new byte[2000];
+            new Random(3).nextBytes(bytes);
+            Files.write(out.resolve(name), bytes);
+        }
+        Outcome outcome = Program.run(train(out, "--resume")).succeeded();
+        assertFalse(outcome.err().contains("not up to date"), outcome.err());
+        assertArrayEquals(whole, weights(out));
+        assertEquals(List.of(STEPS), Program.steps(out, "loss"));
     }
 
     private String[] train(Path output, String... more) {

@@ -87,11 +87,11 @@ final class FuzzTargets {
             {"format_version":1,"step":"3","files":{"a.txt":{"size":5,"sha256":\
             "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"}}}""";
     private static final String TRAINER_STATE = """
-            {"format_version":4,"epoch":1.5,"global_step":3,"state":{"step":3,"tokens":10,"label_tokens":5,\
+            {"format_version":5,"epoch":1.5,"global_step":3,"state":{"step":3,"tokens":10,"label_tokens":5,\
             "loss_sum":1.25,"since_log":{"loss_sum":0.5,"label_tokens":2,"tokens":4},"skipped":0,\
             "micro_batch_tokens":512,"spikes":{"losses":[1.37,1.36],"norms":[3.3],"in_arow":1,"reductions":1,\
             "rollbacks":1,"rolled_back_to":2,"left_out":[2,3]}},"run":{"rows":"a","step_of":"16 rows",\
-            "order":"shuffled","seed":42,"total_steps":9,"precision":"fp32"},"recipe":{"learning_rate":"2e-5"},\
+            "order":"shuffled","seed":42,"total_steps":9,"precision":"fp32","trained":"all weights"},"recipe":{"learning_rate":"2e-5"},\
             "optimizer_steps":3,"best":{"step":3,"metric":"eval_loss","value":0.5},\
             "patience":{"evaluations":2,"worse":1,"best":0.5}}""";
     private static final String SETTINGS = """

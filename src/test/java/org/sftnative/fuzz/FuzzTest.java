@@ -13,13 +13,11 @@ import java.util.Locale;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.extension.AnnotatedElementContext;
-import org.junit.jupiter.api.extension.ExtensionContext;
 import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
-import org.junit.jupiter.api.io.TempDirFactory;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.sftnative.support.InMemory;
 
 /// Any bytes give a value or an InputException, in bounded time and memory. `scripts/fuzz` looks for more, guided by
 /// what of the program an input reaches.
@@ -34,19 +32,6 @@ class FuzzTest {
 
     @TempDir(factory = InMemory.class)
     Path folder;
-
-    /// Where files cost microseconds, if the machine has such a place.
-    static final class InMemory implements TempDirFactory {
-        private static final Path SHARED_MEMORY = Path.of("/dev/shm");
-
-        @Override
-        public Path createTempDirectory(AnnotatedElementContext element, ExtensionContext extension)
-                throws IOException {
-            return Files.isWritable(SHARED_MEMORY)
-                    ? Files.createTempDirectory(SHARED_MEMORY, "fuzz")
-                    : Files.createTempDirectory("fuzz");
-        }
-    }
 
     static Stream<String> names() {
         return FuzzTargets.all().stream().map(FuzzTarget::name);

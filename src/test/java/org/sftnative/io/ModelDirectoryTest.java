@@ -2,6 +2,7 @@ package org.sftnative.io;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -63,6 +64,24 @@ class ModelDirectoryTest {
                 sharded.read(name, Dtype.F32, other);
                 assertEquals(-1, one.mismatch(other), name);
             }
+        }
+    }
+
+    @Test
+    void aModelIsTheSameHoweverItIsCutAndAnotherWithOtherNumbers() throws IOException {
+        String single;
+        try (ModelDirectory directory = ModelDirectory.open(golden("single"))) {
+            single = directory.fingerprint();
+        }
+        try (ModelDirectory directory = ModelDirectory.open(model)) {
+            assertEquals(single, directory.fingerprint());
+        }
+        Path shard = model.resolve("model-00001-of-00005.safetensors");
+        byte[] bytes = Files.readAllBytes(shard);
+        bytes[bytes.length - 1] ^= 1;
+        Files.write(shard, bytes);
+        try (ModelDirectory directory = ModelDirectory.open(model)) {
+            assertNotEquals(single, directory.fingerprint());
         }
     }
 

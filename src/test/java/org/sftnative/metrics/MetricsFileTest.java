@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -93,6 +94,18 @@ class MetricsFileTest {
         start(5);
         metrics.on(step(6, 1, true));
         assertEquals(1, Files.readAllLines(file).size());
+    }
+
+    @Test
+    void linesThatAreNoTextCostNoOthersAndNoLinkIsFollowed() throws Exception {
+        Files.createDirectories(file.getParent());
+        Files.write(file, new byte[] {'{', (byte) 0xC0, 0, '\n'});
+        Files.writeString(file, "{\"step\":1,\"loss\":2.0}\n\0\0", StandardOpenOption.APPEND);
+        Path precious = Files.writeString(file.resolveSibling("precious"), "mine");
+        Files.createSymbolicLink(file.resolveSibling(file.getFileName() + ".tmp"), precious);
+        start(1);
+        assertEquals(List.of("{\"step\":1,\"loss\":2.0}"), Files.readAllLines(file));
+        assertEquals("mine", Files.readString(precious));
     }
 
     @Test

@@ -2,12 +2,15 @@ package org.sftnative.train;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.bytedeco.javacpp.PointerScope;
@@ -16,6 +19,8 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.sftnative.config.PrecisionChoice;
+import org.sftnative.io.AtomicFiles;
+import org.sftnative.io.FaultyDisk;
 import org.sftnative.ops.AdamWState;
 import org.sftnative.ops.AdamWUpdate;
 import org.sftnative.ops.AtenOps;
@@ -52,6 +57,49 @@ class CheckpointsTest {
         });
         assertEquals("new", read(output.resolve("checkpoint-2/model.safetensors")));
         assertEquals(List.of("checkpoint-2"), names());
+    }
+
+    /// What a loss of power leaves depends on this order, and no kill can show it.
+    @Test
+    void everyFileIsOnTheDiskBeforeItsNameIsAndTheCheckpointBeforeAnOlderOneGoes() {
+        save(2, directory -> AtomicFiles.writeText(directory.resolve("model.safetensors"), "weights"));
+        save(4, directory -> AtomicFiles.writeText(directory.resolve("model.safetensors"), "weights"));
+        List<String> changes;
+        try (FaultyDisk disk = FaultyDisk.remembering()) {
+            save(6, directory -> AtomicFiles.writeText(directory.resolve("model.safetensors"), "weights"));
+            changes = disk.changes();
+        }
+        Path temporary = output.resolve(".tmp-checkpoint-6");
+        List<String> files = new ArrayList<>();
+        for (int i = 0; i < changes.size(); i++) {
+            String change = changes.get(i);
+            if (change.startsWith("create ")) {
+                int synced = changes.indexOf(change.replace("create ", "sync "));
+                assertTrue(synced > i, () -> change + " is never synced: " + changes);
+                assertEquals(Set.of("write"), Set.copyOf(changes.subList(i + 1, synced)), change);
+                assertTrue(changes.get(synced + 1).startsWith("rename " + temporary), changes::toString);
+                assertEquals("sync " + temporary, changes.get(synced + 2));
+                files.add(changes.get(synced + 1).substring(("rename " + temporary).length() + 1));
+            }
+        }
+        assertEquals(
+                List.of("model.safetensors", "optimizer.safetensors", "trainer_state.json", "MANIFEST.json"), files);
+        int there = changes.indexOf("rename " + output.resolve("checkpoint-6"));
+        assertEquals("sync " + temporary, changes.get(there - 1), "the manifest is not durable yet");
+        assertEquals("sync " + output, changes.get(there + 1));
+        assertEquals("rename " + output.resolve(".trash-checkpoint-2"), changes.get(there + 2));
+        assertTrue(changes.subList(0, there).stream().noneMatch(c -> c.startsWith("delete ")), changes::toString);
+    }
+
+    @Test
+    void whatDeadRunsLeftHalfDoneIsRemovedAtTheStartAndNothingElse() throws IOException {
+        save(2, directory -> write(directory, "weights"));
+        for (String left : List.of(".tmp-checkpoint-4", ".trash-checkpoint-1", ".tmp-checkpoint-mine")) {
+            write(Files.createDirectories(output.resolve(left)), "half");
+        }
+        Files.createFile(output.resolve(".model.safetensors.tmp-1f"));
+        checkpoints().clean(false);
+        assertEquals(List.of(".tmp-checkpoint-mine", "checkpoint-2"), names());
     }
 
     @Test
@@ -97,7 +145,7 @@ class CheckpointsTest {
         return new Checkpoints(
                 output,
                 2,
-                new RunIdentity("20 (ab)", "8 rows", "shuffled", 42, 10, PrecisionChoice.FP32),
+                new RunIdentity("20 (ab)", "8 rows", "shuffled", 42, 10, PrecisionChoice.FP32, "all weights"),
                 new TreeMap<>());
     }
 
