@@ -87,17 +87,14 @@ public final class StudyStore implements AutoCloseable {
                 add(next);
                 left = Optional.of(next);
             }
-            db.update(
-                    "UPDATE trial SET state = 'RUNNING', token = token + 1, worker = ?, lease_until_ms = " + db.now()
-                            + " + ? WHERE study = ? AND number = ?",
-                    worker,
-                    leaseMs,
-                    study,
-                    left.get());
             return db
                     .query(
                             row -> new Lease(row.getInt(1), row.getLong(2), values(row.getInt(1), row.getString(3))),
-                            "SELECT number, token, settings FROM trial WHERE study = ? AND number = ?",
+                            "UPDATE trial SET state = 'RUNNING', token = token + 1, worker = ?, lease_until_ms = "
+                                    + db.now() + " + ? WHERE study = ? AND number = ?"
+                                    + " RETURNING number, token, settings",
+                            worker,
+                            leaseMs,
                             study,
                             left.get())
                     .stream()
@@ -272,15 +269,17 @@ public final class StudyStore implements AutoCloseable {
     private <T> T locked(Locked<T> body) {
         try {
             return db.transaction(_ -> {
-                if (db.update("UPDATE study SET events = events WHERE name = ?", study) == 0) {
+                List<Integer> trials =
+                        db.query(row -> row.getInt(1), "SELECT trials FROM study WHERE name = ?" + db.lock(), study);
+                if (trials.isEmpty()) {
                     throw new InputException("there is no study '" + study + "' in " + db.shown());
                 }
-                int trials = total();
                 catchUp();
-                return body.run(trials);
+                return body.run(trials.getFirst());
             });
         } catch (RuntimeException e) {
             log = new StudyLog(schedulers.get()); // it may know of entries that were not written
+            settings.clear(); // and this of a trial
             throw e;
         }
     }
@@ -344,6 +343,7 @@ public final class StudyStore implements AutoCloseable {
                 number,
                 JSON.writeValueAsString(values),
                 bracket);
+        settings.put(number, values);
         long seq = log.size();
         log.added(number, bracket);
         append(List.<Object[]>of(entry(seq, "added", number, -1, "", "", "" + bracket)));
