@@ -40,6 +40,8 @@ public final class StudyStore implements AutoCloseable {
     private final UnaryOperator<Map<String, Object>> canonical;
     private final Map<Integer, Map<String, Object>> settings = new HashMap<>(); // of trials: they never change
     private StudyLog log;
+    private final Set<Lease> given = new HashSet<>();
+    private boolean unheard; // a claim may have been written, though its answer did not come
 
     /// A measurement that a worker found.
     ///
@@ -75,10 +77,20 @@ public final class StudyStore implements AutoCloseable {
 
     /// Takes a trial: one that was begun and left first, else the next new one.
     ///
+    /// @param worker its name; if a claim of its was not answered, it gets what that one took
     /// @return empty if there is none to take now; see [Snapshot#finished]
     Optional<Lease> claim(String worker) {
+        boolean again = unheard;
+        unheard = true;
+        Optional<Lease> taken = take(worker, again);
+        unheard = false;
+        taken.ifPresent(given::add);
+        return taken;
+    }
+
+    private Optional<Lease> take(String worker, boolean again) {
         return locked(trials -> {
-            Optional<Integer> left = left();
+            Optional<Integer> left = left(again ? worker : "");
             if (left.isEmpty()) {
                 int next = number("SELECT count(*) FROM trial WHERE study = ?");
                 if (next >= trials) {
@@ -176,7 +188,7 @@ public final class StudyStore implements AutoCloseable {
         return locked(_ -> {
             Held now = held().get(lease.trial());
             if (now == null || now.token() != lease.token() || now.state() != TrialState.RUNNING) {
-                return false;
+                return now != null && now.token() == lease.token() && now.state() == TrialState.WAITING;
             }
             db.update(
                     "UPDATE trial SET crashes = crashes + 1, why = ? WHERE study = ? AND number = ?",
@@ -318,17 +330,22 @@ public final class StudyStore implements AutoCloseable {
     }
 
     /// The first trial that was begun and is nobody's now.
-    private Optional<Integer> left() throws SQLException {
-        record Candidate(int number, boolean free, String worker) {}
+    ///
+    /// @param unheard a worker that does not know of a trial that it took
+    private Optional<Integer> left(String unheard) throws SQLException {
+        record Candidate(int number, boolean free, String worker, long token) {}
         return db
                 .query(
-                        row -> new Candidate(row.getInt(1), row.getInt(2) == 1, row.getString(3)),
+                        row -> new Candidate(row.getInt(1), row.getInt(2) == 1, row.getString(3), row.getLong(4)),
                         "SELECT number, CASE WHEN state = 'WAITING' OR lease_until_ms < " + db.now()
-                                + " THEN 1 ELSE 0 END, worker FROM trial"
+                                + " THEN 1 ELSE 0 END, worker, token FROM trial"
                                 + " WHERE study = ? AND state IN ('WAITING', 'RUNNING') ORDER BY number",
                         study)
                 .stream()
-                .filter(candidate -> candidate.free() || Workers.dead(candidate.worker()))
+                .filter(c -> c.free()
+                        || Workers.dead(c.worker())
+                        || c.worker().equals(unheard)
+                                && given.stream().noneMatch(g -> g.trial() == c.number() && g.token() == c.token()))
                 .map(Candidate::number)
                 .findFirst();
     }
