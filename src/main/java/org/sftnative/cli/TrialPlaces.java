@@ -57,10 +57,16 @@ record TrialPlaces(Slots slots, int threads, String why) {
         if (settings.resources() == TuneResources.AUTO) {
             return auto(settings, study, machine, study.samples(SAMPLES, located));
         }
+        return places(settings, study, told(settings, machine), machine, "as told");
+    }
+
+    /// Places as settings ask for them, which may be known before there is a study.
+    ///
+    /// @throws InputException if no trial fits
+    static Slots told(TuneSettings settings, Machine machine) {
         int wanted =
                 settings.concurrent() > 0 ? settings.concurrent() : settings.gpusPerTrial() > 0 ? Integer.MAX_VALUE : 1;
-        Slots slots = Slots.of(wanted, machine.gpus(), settings.gpusPerTrial());
-        return places(settings, study, slots, machine, "as told");
+        return Slots.of(wanted, machine.gpus(), settings.gpusPerTrial());
     }
 
     private static TrialPlaces auto(TuneSettings settings, Study study, Machine machine, List<RunSettings> trials) {

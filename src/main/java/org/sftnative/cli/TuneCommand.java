@@ -16,6 +16,7 @@ import org.sftnative.config.ResolvedSettings;
 import org.sftnative.config.SettingValue;
 import org.sftnative.config.SettingsFile;
 import org.sftnative.config.SettingsSchema;
+import org.sftnative.config.TuneResources;
 import org.sftnative.config.TuneSettings;
 import org.sftnative.config.TuneShowSettings;
 import org.sftnative.tune.SearchSpace;
@@ -78,10 +79,14 @@ final class TuneCommand {
         List<SettingValue> given = SettingsOptions.given(TUNE, command);
         TuneSettings settings = TUNE.bind(TUNE.resolve(given));
         Set<String> typed = given.stream().map(SettingValue::name).collect(Collectors.toSet());
+        TrialPlaces.Machine machine = TrialPlaces.Machine.here();
+        if (settings.resources() != TuneResources.AUTO) {
+            TrialPlaces.told(settings, machine); // refuses while nothing is written
+        }
         AtomicReference<Runnable> stop = new AtomicReference<>(() -> {});
         Optional<Signals> signals = halt.map(end -> new Signals(() -> stop.get().run(), end));
         try (Study study = open(settings, typed)) {
-            TrialPlaces places = TrialPlaces.of(settings, study, TrialPlaces.Machine.here(), located);
+            TrialPlaces places = TrialPlaces.of(settings, study, machine, located);
             out.println("study " + study.output() + ", " + places.why());
             LiveTable table = new LiveTable(study, out, terminal);
             Study.Place place = new Study.Place(places.slots(), places.threads(), TrialCommand::of);

@@ -132,6 +132,10 @@ class TuneTest {
         Files.writeString(config, "model: m\ntrain_file: rows\neval_fraction: 0.1\n");
         String storage = Program.run(args("--storage", "jdbc:mysql://host/db")).err();
         assertTrue(storage.contains("storage 'jdbc:mysql://host/db' is not one that this program knows"), storage);
+        String grid = Program.run(args("--searcher", "grid")).err();
+        assertTrue(grid.startsWith("error: a grid cannot try the range of 'learning_rate' (" + space + ":1)\n"), grid);
+        String gpus = Program.run(args("--gpus-per-trial", "64")).err();
+        assertTrue(gpus.startsWith("error: a trial needs 64.0 GPUs, this machine has "), gpus);
         assertFalse(Files.exists(study));
         assertTrue(
                 Program.run("tune", "--example").succeeded().out().contains("learning_rate: loguniform(1e-5, 1e-3)"));

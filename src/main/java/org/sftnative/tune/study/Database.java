@@ -5,9 +5,10 @@ import java.sql.DriverManager;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
-import java.sql.Statement;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Properties;
 import org.sftnative.InputException;
@@ -20,6 +21,7 @@ final class Database implements AutoCloseable {
 
     private final String url;
     private final int timeoutSeconds;
+    private final Map<String, PreparedStatement> statements = new HashMap<>(); // of the connection, by their text
     private Optional<Connection> connection = Optional.empty();
 
     /// Work in one transaction.
@@ -52,6 +54,11 @@ final class Database implements AutoCloseable {
                 : "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)";
     }
 
+    /// What a SELECT ends with that takes its rows for this transaction. SQLite's are alone from their start.
+    String lock() {
+        return isSqlite() ? "" : " FOR NO KEY UPDATE";
+    }
+
     boolean isSqlite() {
         return url.startsWith("jdbc:sqlite:");
     }
@@ -64,11 +71,11 @@ final class Database implements AutoCloseable {
         try {
             Connection now = connected();
             if (isSqlite()) { // the driver's own transactions begin anew at each commit, and hold the lock for ever
-                execute(now, "BEGIN IMMEDIATE");
+                prepared("BEGIN IMMEDIATE").execute();
             }
             T result = body.run(this);
             if (isSqlite()) {
-                execute(now, "COMMIT");
+                prepared("COMMIT").execute();
             } else {
                 now.commit();
             }
@@ -83,14 +90,11 @@ final class Database implements AutoCloseable {
     }
 
     int update(String sql, Object... arguments) throws SQLException {
-        try (PreparedStatement statement = prepared(sql, arguments)) {
-            return statement.executeUpdate();
-        }
+        return prepared(sql, arguments).executeUpdate();
     }
 
     <T> List<T> query(RowReader<T> reader, String sql, Object... arguments) throws SQLException {
-        try (PreparedStatement statement = prepared(sql, arguments);
-                ResultSet rows = statement.executeQuery()) {
+        try (ResultSet rows = prepared(sql, arguments).executeQuery()) {
             List<T> found = new ArrayList<>();
             while (rows.next()) {
                 found.add(reader.read(rows));
@@ -103,13 +107,10 @@ final class Database implements AutoCloseable {
         if (rows.isEmpty()) {
             return;
         }
-        try (PreparedStatement statement = connection.orElseThrow().prepareStatement(sql)) {
-            for (Object[] row : rows) {
-                set(statement, row);
-                statement.addBatch();
-            }
-            statement.executeBatch();
+        for (Object[] row : rows) {
+            prepared(sql, row).addBatch();
         }
+        prepared(sql).executeBatch();
     }
 
     /// Brings the schema to the newest version, each step once, whoever else is trying.
@@ -147,6 +148,7 @@ final class Database implements AutoCloseable {
         } catch (SQLException e) {
             // it is broken, which is why it is closed
         } finally {
+            statements.clear();
             connection = Optional.empty();
         }
     }
@@ -185,22 +187,16 @@ final class Database implements AutoCloseable {
         return made;
     }
 
-    private static void execute(Connection connection, String sql) throws SQLException {
-        try (Statement statement = connection.createStatement()) {
-            statement.execute(sql);
-        }
-    }
-
     private PreparedStatement prepared(String sql, Object... arguments) throws SQLException {
-        PreparedStatement statement = connection.orElseThrow().prepareStatement(sql);
-        set(statement, arguments);
-        return statement;
-    }
-
-    private static void set(PreparedStatement statement, Object... arguments) throws SQLException {
+        PreparedStatement statement = statements.get(sql);
+        if (statement == null) {
+            statement = connection.orElseThrow().prepareStatement(sql);
+            statements.put(sql, statement);
+        }
         for (int i = 0; i < arguments.length; i++) {
             statement.setObject(i + 1, arguments[i]);
         }
+        return statement;
     }
 
     private RuntimeException failure(SQLException e) {

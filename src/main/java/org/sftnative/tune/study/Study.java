@@ -46,7 +46,8 @@ public final class Study implements AutoCloseable {
         this.space = definition.parsedSpace();
         this.definition = definition;
         this.files = new TrialFiles(output, definition);
-        this.store = new StudyStore(db, name, definition.searcher(), definition::scheduler, leaseMs, space::canonical);
+        this.store =
+                new StudyStore(db, name, definition.searcher(space), definition::scheduler, leaseMs, space::canonical);
     }
 
     /// Begins a study, or goes on with it where `--resume` says so.
@@ -83,7 +84,7 @@ public final class Study implements AutoCloseable {
         if (there.isEmpty()) {
             mustBeFree(output, "study\\.db.*");
         }
-        int trials = definition.searcher().trials(settings.numSamples());
+        int trials = definition.searcher(definition.parsedSpace()).trials(settings.numSamples());
         patiently(settings, () -> {
             if (there.isEmpty()) {
                 new Studies(db).create(name, definition, trials);
@@ -227,7 +228,7 @@ public final class Study implements AutoCloseable {
                     + settings.config().map(Path::toString).orElse("--config")
                     + ", or choose another --metric, such as loss");
         }
-        return new StudyDefinition(
+        StudyDefinition definition = new StudyDefinition(
                 shared,
                 SpaceText.entries(space),
                 space,
@@ -235,6 +236,8 @@ public final class Study implements AutoCloseable {
                 search(settings),
                 Path.of("").toAbsolutePath().toString(),
                 output.toString());
+        definition.searcher(parsed).trials(settings.numSamples()); // a space that it does not take is told in its lines
+        return definition;
     }
 
     private static boolean isOutput(SettingValue value) {

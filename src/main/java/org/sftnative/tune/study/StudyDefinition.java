@@ -63,8 +63,10 @@ public record StudyDefinition(
     }
 
     /// What chooses the trials' settings.
-    Searcher searcher() {
-        SearchSpace space = parsedSpace();
+    ///
+    /// @param space the study's, under the name that messages shall have
+    /// @throws InputException if the searcher does not take it
+    Searcher searcher(SearchSpace space) {
         long seed = Long.parseLong(search.get("seed"));
         return switch (search.get("searcher")) {
             case "random" -> new RandomSearcher(space, seed);

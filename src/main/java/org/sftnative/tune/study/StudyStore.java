@@ -40,6 +40,8 @@ public final class StudyStore implements AutoCloseable {
     private final UnaryOperator<Map<String, Object>> canonical;
     private final Map<Integer, Map<String, Object>> settings = new HashMap<>(); // of trials: they never change
     private StudyLog log;
+    private final Set<Lease> given = new HashSet<>();
+    private boolean unheard; // a claim may have been written, though its answer did not come
 
     /// A measurement that a worker found.
     ///
@@ -75,10 +77,20 @@ public final class StudyStore implements AutoCloseable {
 
     /// Takes a trial: one that was begun and left first, else the next new one.
     ///
+    /// @param worker its name; if a claim of its was not answered, it gets what that one took
     /// @return empty if there is none to take now; see [Snapshot#finished]
     Optional<Lease> claim(String worker) {
+        boolean again = unheard;
+        unheard = true;
+        Optional<Lease> taken = take(worker, again);
+        unheard = false;
+        taken.ifPresent(given::add);
+        return taken;
+    }
+
+    private Optional<Lease> take(String worker, boolean again) {
         return locked(trials -> {
-            Optional<Integer> left = left();
+            Optional<Integer> left = left(again ? worker : "");
             if (left.isEmpty()) {
                 int next = number("SELECT count(*) FROM trial WHERE study = ?");
                 if (next >= trials) {
@@ -87,17 +99,14 @@ public final class StudyStore implements AutoCloseable {
                 add(next);
                 left = Optional.of(next);
             }
-            db.update(
-                    "UPDATE trial SET state = 'RUNNING', token = token + 1, worker = ?, lease_until_ms = " + db.now()
-                            + " + ? WHERE study = ? AND number = ?",
-                    worker,
-                    leaseMs,
-                    study,
-                    left.get());
             return db
                     .query(
                             row -> new Lease(row.getInt(1), row.getLong(2), values(row.getInt(1), row.getString(3))),
-                            "SELECT number, token, settings FROM trial WHERE study = ? AND number = ?",
+                            "UPDATE trial SET state = 'RUNNING', token = token + 1, worker = ?, lease_until_ms = "
+                                    + db.now() + " + ? WHERE study = ? AND number = ?"
+                                    + " RETURNING number, token, settings",
+                            worker,
+                            leaseMs,
                             study,
                             left.get())
                     .stream()
@@ -179,7 +188,7 @@ public final class StudyStore implements AutoCloseable {
         return locked(_ -> {
             Held now = held().get(lease.trial());
             if (now == null || now.token() != lease.token() || now.state() != TrialState.RUNNING) {
-                return false;
+                return now != null && now.token() == lease.token() && now.state() == TrialState.WAITING;
             }
             db.update(
                     "UPDATE trial SET crashes = crashes + 1, why = ? WHERE study = ? AND number = ?",
@@ -272,15 +281,17 @@ public final class StudyStore implements AutoCloseable {
     private <T> T locked(Locked<T> body) {
         try {
             return db.transaction(_ -> {
-                if (db.update("UPDATE study SET events = events WHERE name = ?", study) == 0) {
+                List<Integer> trials =
+                        db.query(row -> row.getInt(1), "SELECT trials FROM study WHERE name = ?" + db.lock(), study);
+                if (trials.isEmpty()) {
                     throw new InputException("there is no study '" + study + "' in " + db.shown());
                 }
-                int trials = total();
                 catchUp();
-                return body.run(trials);
+                return body.run(trials.getFirst());
             });
         } catch (RuntimeException e) {
             log = new StudyLog(schedulers.get()); // it may know of entries that were not written
+            settings.clear(); // and this of a trial
             throw e;
         }
     }
@@ -319,17 +330,22 @@ public final class StudyStore implements AutoCloseable {
     }
 
     /// The first trial that was begun and is nobody's now.
-    private Optional<Integer> left() throws SQLException {
-        record Candidate(int number, boolean free, String worker) {}
+    ///
+    /// @param unheard a worker that does not know of a trial that it took
+    private Optional<Integer> left(String unheard) throws SQLException {
+        record Candidate(int number, boolean free, String worker, long token) {}
         return db
                 .query(
-                        row -> new Candidate(row.getInt(1), row.getInt(2) == 1, row.getString(3)),
+                        row -> new Candidate(row.getInt(1), row.getInt(2) == 1, row.getString(3), row.getLong(4)),
                         "SELECT number, CASE WHEN state = 'WAITING' OR lease_until_ms < " + db.now()
-                                + " THEN 1 ELSE 0 END, worker FROM trial"
+                                + " THEN 1 ELSE 0 END, worker, token FROM trial"
                                 + " WHERE study = ? AND state IN ('WAITING', 'RUNNING') ORDER BY number",
                         study)
                 .stream()
-                .filter(candidate -> candidate.free() || Workers.dead(candidate.worker()))
+                .filter(c -> c.free()
+                        || Workers.dead(c.worker())
+                        || c.worker().equals(unheard)
+                                && given.stream().noneMatch(g -> g.trial() == c.number() && g.token() == c.token()))
                 .map(Candidate::number)
                 .findFirst();
     }
@@ -344,6 +360,7 @@ public final class StudyStore implements AutoCloseable {
                 number,
                 JSON.writeValueAsString(values),
                 bracket);
+        settings.put(number, values);
         long seq = log.size();
         log.added(number, bracket);
         append(List.<Object[]>of(entry(seq, "added", number, -1, "", "", "" + bracket)));

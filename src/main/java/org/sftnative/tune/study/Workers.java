@@ -11,16 +11,19 @@ import java.util.Optional;
 /// Names of workers: host, machine, process, and when the process began. A worker on the same machine can tell that
 /// another is dead, and need not wait for its lease to end.
 final class Workers {
+    private static final String MACHINE = machine();
+    private static final String SELF = host() + " " + MACHINE + " " + describe(ProcessHandle.current());
+
     private Workers() {}
 
     static String self() {
-        return host() + " " + machine() + " " + describe(ProcessHandle.current());
+        return SELF;
     }
 
     /// Whether the worker of this name is dead for certain: its machine is this one, and it has no such process.
     static boolean dead(String worker) {
         String[] words = worker.split(" ");
-        if (words.length != 4 || !words[1].equals(machine())) {
+        if (words.length != 4 || worker.equals(SELF) || !words[1].equals(MACHINE)) {
             return false;
         }
         Optional<ProcessHandle> process = ProcessHandle.of(Long.parseLong(words[2]));

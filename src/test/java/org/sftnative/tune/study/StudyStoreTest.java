@@ -140,6 +140,38 @@ class StudyStoreTest {
         }
     }
 
+    /// The server commits, but so late that the worker has given up on the answer.
+    @Test
+    void whatWasWrittenUnheardIsNotDoneTwice() throws Exception {
+        String study = create("postgresql", 2);
+        String slow = "slow_" + STUDIES.incrementAndGet();
+        try (Database admin = new Database(server.url(), 5);
+                StudyStore store = new StudyStore(
+                        new Database(server.url(), 1), study, SEARCHER, StudyStoreTest::asha, 60_000, v -> v)) {
+            admin.transaction(db -> db.update("CREATE FUNCTION " + slow + "() RETURNS trigger LANGUAGE plpgsql AS"
+                    + " 'BEGIN PERFORM pg_sleep(1.5); RETURN NULL; END'"));
+            Lease first = store.claim("w").orElseThrow();
+            Runnable late = () -> admin.transaction(db -> db.update("CREATE CONSTRAINT TRIGGER " + slow
+                    + " AFTER UPDATE ON trial DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.study = '" + study
+                    + "') EXECUTE FUNCTION " + slow + "()"));
+            Runnable prompt = () -> admin.transaction(db -> db.update("DROP TRIGGER " + slow + " ON trial"));
+
+            late.run();
+            assertThrows(StorageException.class, () -> store.claim("w"));
+            prompt.run(); // waits for the transaction of the claim
+            Lease second = store.claim("w").orElseThrow();
+            assertEquals(List.of(0, 1), List.of(first.trial(), second.trial()));
+            assertEquals(Optional.empty(), store.claim("w"));
+            assertEquals(java.util.Set.of(), store.heartbeat(List.of(first, second)));
+
+            late.run();
+            assertThrows(StorageException.class, () -> store.crashed(second, "killed"));
+            prompt.run();
+            assertTrue(store.crashed(second, "killed"));
+            assertEquals(1, store.snapshot().rows().get(1).crashes());
+        }
+    }
+
     @ParameterizedTest
     @ValueSource(strings = {"sqlite", "postgresql"})
     void workersDecideAsOneSchedulerWould(String kind) {

@@ -6,7 +6,7 @@ import java.util.SortedMap;
 /// One benchmark with its parameters, as measured in some forks.
 ///
 /// @param name `TrainStep.run[engine=fused,workload=BASE]`
-/// @param seconds of an operation, the mean of each fork; in the order in which the forks ran
+/// @param seconds of an operation, a value a fork (see [Results]); in the order in which the forks ran
 /// @param secondary other figures: tokens per second, peak bytes; means over all forks
 public record Row(String name, List<Double> seconds, SortedMap<String, Double> secondary) {
     /// @throws BadResults if a time is missing, not finite or not positive
