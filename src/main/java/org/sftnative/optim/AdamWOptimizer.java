@@ -6,13 +6,14 @@ import java.util.SequencedMap;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.NoGradGuard;
 import org.bytedeco.pytorch.Tensor;
+import org.sftnative.dist.World;
 import org.sftnative.ops.AdamWState;
 import org.sftnative.ops.AdamWUpdate;
 import org.sftnative.ops.Ops;
 import org.sftnative.tensor.Scopes;
 import org.sftnative.tensor.Tensors;
 
-/// AdamW with clipping over a flat buffer of weights.
+/// AdamW with clipping over a flat buffer of weights, of which every rank of a run has the whole.
 public final class AdamWOptimizer implements AutoCloseable {
     private final Ops ops;
     private final Tensor weights;
@@ -20,6 +21,7 @@ public final class AdamWOptimizer implements AutoCloseable {
     private final AdamWUpdate update;
     private final AdamWState state;
     private final List<RateGroup> groups;
+    private final World world;
     private long steps;
     private Optional<Tensor> clip = Optional.empty();
 
@@ -28,25 +30,38 @@ public final class AdamWOptimizer implements AutoCloseable {
     /// @param update betas, epsilon, weight decay and what it spares; rate and step are each update's own
     /// @param state of n elements, closed with this
     public AdamWOptimizer(Ops ops, Tensor weights, Tensor gradients, AdamWUpdate update, AdamWState state) {
-        this(ops, weights, gradients, update, state, RateGroup.all(weights.numel()));
+        this(ops, weights, gradients, update, state, RateGroup.all(weights.numel()), World.ALONE);
     }
 
-    /// The same with more than one learning rate.
+    /// The same with more than one learning rate, and as one of several ranks.
     ///
     /// @param groups all elements, in order; more than one only with fp32 weights and moments
+    /// @param world the ranks that each have a part of the gradient
     public AdamWOptimizer(
-            Ops ops, Tensor weights, Tensor gradients, AdamWUpdate update, AdamWState state, List<RateGroup> groups) {
+            Ops ops,
+            Tensor weights,
+            Tensor gradients,
+            AdamWUpdate update,
+            AdamWState state,
+            List<RateGroup> groups,
+            World world) {
         this.ops = ops;
         this.weights = weights;
         this.gradients = gradients;
         this.update = update;
         this.state = state;
         this.groups = List.copyOf(groups);
+        this.world = world;
     }
 
     /// Updates done.
     public long steps() {
         return steps;
+    }
+
+    /// Makes the gradient that of the whole step, once: the sum of what the ranks have.
+    public void reduce() {
+        world.sum(gradients);
     }
 
     /// One update of every weight, by the gradient scaled down to a norm: once, after all micro-batches. A
@@ -113,6 +128,7 @@ public final class AdamWOptimizer implements AutoCloseable {
         if (steps > 0) {
             throw new IllegalStateException("the moments are no longer zero");
         }
+        reduce();
         clip(0);
         update(0); // zero gradients, zero moments and a rate of zero leave every bit as it was
         steps = 0;

@@ -11,6 +11,7 @@ import org.sftnative.config.MomentChoice;
 import org.sftnative.config.PrecisionChoice;
 import org.sftnative.config.RunSettings;
 import org.sftnative.config.TrainingSettings;
+import org.sftnative.dist.World;
 import org.sftnative.model.AdapterConfig;
 import org.sftnative.model.CausalLm;
 import org.sftnative.model.Llama;
@@ -113,7 +114,7 @@ record ComputePlan(
                 : new Llama(loaded.config(), a.base(), a.adapters(), options);
     }
 
-    AdamWOptimizer optimizer(RunSettings settings, Trainee trainee) {
+    AdamWOptimizer optimizer(RunSettings settings, Trainee trainee, World world) {
         TrainingSettings training = settings.training();
         Parameters weights = trainee.weights();
         ParameterLayout layout = weights.layout();
@@ -130,7 +131,7 @@ record ComputePlan(
         List<RateGroup> groups = trainee.adapted()
                 .map(a -> AdapterPlan.groups(a.adapters(), settings.lora()))
                 .orElse(RateGroup.all(layout.numel()));
-        return new AdamWOptimizer(ops, weights.flatWeights(), weights.flatGradients(), update, state, groups);
+        return new AdamWOptimizer(ops, weights.flatWeights(), weights.flatGradients(), update, state, groups, world);
     }
 
     private static boolean fused(TrainingSettings training, LoadedModel loaded, SequencedMap<String, String> said) {

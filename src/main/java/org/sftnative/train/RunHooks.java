@@ -9,6 +9,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import org.sftnative.data.Dataset;
 import org.sftnative.data.StepPlan;
+import org.sftnative.dist.World;
 import org.sftnative.io.ModelWriter;
 import org.sftnative.io.TensorSource;
 import org.sftnative.metrics.RunEvent;
@@ -19,8 +20,10 @@ import org.sftnative.model.Parameters;
 import org.sftnative.optim.AdamWOptimizer;
 import org.sftnative.tensor.TorchErrors;
 
-/// What a run does between steps: it scores the evaluation rows, answers what is asked from outside, and writes
-/// checkpoints from a copy, in the background.
+/// What a run does between steps: it scores the evaluation rows, answers what is asked from outside,
+/// and writes
+/// checkpoints from a copy, in the background. Of several ranks, each scores a part of the rows, and
+/// rank 0 writes.
 final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
     private static final RunEvent.Evaluated NOT_YET = new RunEvent.Evaluated(-1, 0, Double.NaN, 0, 0);
 
@@ -36,6 +39,7 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
     private final Origin origin;
     private final Optional<String> chatTemplate;
     private final RunListener listener;
+    private final World world;
     private final ExecutorService writer = Executors.newSingleThreadExecutor(
             Thread.ofPlatform().name("checkpoint").daemon().factory());
     private Optional<Snapshot> snapshot;
@@ -74,7 +78,8 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
     /// @param samples asked at each evaluation
     /// @param origin where a rollback finds weights
     /// @param chatTemplate what is saved with the model instead of its own
-    /// @param savedStep step of the checkpoint in the output directory that the run goes on from; 0: none
+    /// @param savedStep step of the checkpoint in the output directory that the run goes on from; 0:
+    ///     none
     /// @param best among the checkpoints there
     /// @param patience of the evaluations so far
     RunHooks(
@@ -90,6 +95,7 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
             Origin origin,
             Optional<String> chatTemplate,
             RunListener listener,
+            World world,
             long savedStep,
             Checkpoints.Best best,
             Patience patience) {
@@ -105,8 +111,11 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
         this.origin = origin;
         this.chatTemplate = chatTemplate;
         this.listener = listener;
+        this.world = world;
         // taken now: what would have no room for it in an hour has none now
-        this.snapshot = control.saves() ? Optional.of(new Snapshot(model.parameters(), optimizer)) : Optional.empty();
+        this.snapshot = control.saves() && world.leads()
+                ? Optional.of(new Snapshot(model.parameters(), optimizer))
+                : Optional.empty();
         this.savedStep = savedStep;
         this.best = best;
         this.patience = patience;
@@ -120,7 +129,8 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
     @Override
     public RunEvent.Evaluated evaluate(RunState state) {
         int tokens = state.microBatchTokens() > 0 ? state.microBatchTokens() : plan.microBatchTokens();
-        Evaluator.Score score = score(new Evaluator(StepPlan.evaluation(held.orElseThrow(), tokens)));
+        Evaluator all = new Evaluator(StepPlan.evaluation(held.orElseThrow(), tokens));
+        Evaluator.Score score = score(all.part(world)).together(world);
         evaluated = new RunEvent.Evaluated(
                 state.step(), plan.epochAt(state.step()), score.loss(), score.labelTokens(), score.seconds());
         patience = control.stopping().after(patience, evaluated);
@@ -141,7 +151,7 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
 
     /// Answers are for whoever looks on: no run is lost for them.
     private void sample(long step) {
-        if (!sampling) {
+        if (!sampling || !world.leads()) {
             return;
         }
         try {
@@ -172,12 +182,18 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
         if (writing.filter(Future::isDone).isPresent()) {
             await();
         }
-        RunControl.Request asked = control.requests().request(control.output());
+        RunControl.Request asked =
+                control.requests().request(world.leads() ? Optional.of(control.output()) : Optional.empty());
         boolean late = control.saveEveryNanos() > 0 && System.nanoTime() - savedNanos > control.saveEveryNanos();
-        return asked == RunControl.Request.NONE && late ? RunControl.Request.SAVE : asked;
+        if (asked == RunControl.Request.NONE && late && world.leads()) {
+            asked = RunControl.Request.SAVE;
+        }
+        // whichever rank is asked, all answer at the same step
+        return RunControl.Request.values()[(int) World.max(world.exchange(asked.ordinal()), 0)];
     }
 
-    /// Takes a copy, and returns while it is being written. A checkpoint that could not be written is told at the
+    /// Takes a copy, and returns while it is being written. A checkpoint that could not be written is
+    /// told at the
     /// next step, or at the end.
     @Override
     public void save(RunState state) {
@@ -188,6 +204,11 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
         double value = control.metric().of(evaluated);
         if (evaluated.step() == state.step() && control.metric().better(value, best)) {
             best = new Checkpoints.Best(state.step(), control.metric().name(), value);
+        }
+        savedStep = state.step();
+        savedNanos = System.nanoTime();
+        if (!world.leads()) {
+            return;
         }
         Snapshot copy = snapshot.orElseGet(() -> new Snapshot(model.parameters(), optimizer));
         snapshot = Optional.of(copy);
@@ -200,13 +221,11 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
                 best,
                 patience,
                 bytes(trainee.sources(copy.weights())));
-        long began = System.nanoTime();
+        long began = savedNanos;
         writing = Optional.of(writer.submit(() -> {
             Path directory = checkpoints.save(content, path -> saveModel(path, copy.weights()));
             return new RunEvent.Saved(state.step(), directory, (System.nanoTime() - began) / 1e9);
         }));
-        savedStep = state.step();
-        savedNanos = began;
     }
 
     /// Waits for the checkpoint that is being written, if one is, and tells of it.
@@ -239,7 +258,14 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
     @Override
     public RunState rollBack(RunState from) {
         await();
-        Optional<Path> to = checkpoints.toGoBackTo(from.step(), from.spikes().rolledBackTo());
+        String found = world.leads()
+                ? checkpoints
+                        .toGoBackTo(from.step(), from.spikes().rolledBackTo())
+                        .map(Path::toString)
+                        .orElse("")
+                : "";
+        Optional<Path> to =
+                Optional.of(world.first(found)).filter(path -> !path.isEmpty()).map(Path::of);
         Checkpoints.Restored restored = origin.restore(to);
         savedStep = to.isPresent() ? restored.state().step() : 0;
         best = restored.best();
@@ -250,7 +276,7 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
 
     /// Finds out now what would make the first save fail.
     void tryOut() {
-        if (control.saves()) {
+        if (control.saves() && world.leads()) {
             checkpoints.tryOut(trainee.sources(model.parameters()), optimizer.state());
         }
     }

@@ -10,6 +10,7 @@ import org.sftnative.config.TrainingSettings;
 import org.sftnative.data.MicroBatch;
 import org.sftnative.data.Step;
 import org.sftnative.data.StepPlan;
+import org.sftnative.dist.World;
 import org.sftnative.metrics.RunEvent;
 import org.sftnative.metrics.RunListener;
 import org.sftnative.model.CausalLm;
@@ -21,7 +22,8 @@ import org.sftnative.optim.Schedule;
 import org.sftnative.tensor.Devices;
 import org.sftnative.tensor.Tensors;
 
-/// The training loop, top to bottom: take the rows of a step, forward and backward over its micro-batches, clip,
+/// The training loop, top to bottom: take the rows of a step, forward and backward over its
+/// micro-batches, clip,
 /// update, tell.
 /// `docs/LOOP.md` shows how to change it: another loss, a listener, a schedule.
 ///
@@ -38,6 +40,7 @@ public final class TrainLoop {
     private final Recovery recovery;
     private final SpikeGuard guard;
     private final EmbeddingNoise noise;
+    private final World world;
     private final long totalSteps;
 
     /// What happens between steps.
@@ -66,7 +69,8 @@ public final class TrainLoop {
             return Optional.empty();
         }
 
-        /// Puts weights and optimizer back to those of a checkpoint, or of the start where there is none.
+        /// Puts weights and optimizer back to those of a checkpoint, or of the start where there is
+        /// none.
         ///
         /// @param from where the run stands
         /// @return the state that goes with them
@@ -79,6 +83,8 @@ public final class TrainLoop {
     /// @param guard says what to do about spikes of loss or gradient
     /// @param hooks evaluation and checkpoints
     /// @param listener hears every event
+    /// @param world the ranks that train together; every one of them runs this loop, and decides as the
+    ///     others do
     public TrainLoop(
             CausalLm model,
             LossFunction loss,
@@ -88,7 +94,8 @@ public final class TrainLoop {
             TrainingSettings settings,
             SpikeGuard guard,
             Hooks hooks,
-            RunListener listener) {
+            RunListener listener,
+            World world) {
         this.model = model;
         this.loss = loss;
         this.optimizer = optimizer;
@@ -98,6 +105,7 @@ public final class TrainLoop {
         this.guard = guard;
         this.hooks = hooks;
         this.listener = listener;
+        this.world = world;
         this.noise = new EmbeddingNoise(settings.neftuneNoiseAlpha(), settings.seed());
         this.totalSteps = totalSteps(settings, plan);
         this.recovery = new Recovery(hooks, listener, guard.settings().spikeLimit(), totalSteps);
@@ -111,7 +119,8 @@ public final class TrainLoop {
     /// Trains from a state to the last step.
     ///
     /// @param state [RunState#START], or what a checkpoint kept
-    /// @return the state after the last step, or after the one at which the run ended early or was asked to stop
+    /// @return the state after the last step, or after the one at which the run ended early or was
+    ///     asked to stop
     /// @throws DivergedException if loss or gradient were not finite three steps in a row
     /// @throws RunLostException if there was no memory for an update
     public RunState run(RunState state) {
@@ -131,19 +140,27 @@ public final class TrainLoop {
                 continue;
             }
 
-            // 1. the rows of this step: a function of the seed and the step's number, nothing else
+            // 1. the rows of this step: a function of the seed and the step's number, nothing else; this rank's part
             int microBatchTokens = state.microBatchTokens() > 0 ? state.microBatchTokens() : plan.microBatchTokens();
             Step step = plan.step(state.step(), microBatchTokens);
 
-            // 2. gradients add up over micro-batches; each loss is divided by the whole step's label tokens
-            double lossSum;
+            // 2. gradients add up over micro-batches, then ranks; each loss is divided by the whole step's label tokens
+            double mine = 0;
+            int tooLarge = 0;
             try {
-                lossSum = forwardBackward(step, state.step());
+                mine = forwardBackward(step, state.step());
             } catch (RuntimeException e) {
-                state = state.withMicroBatchTokens(recovery.smaller(step, state.step(), e));
+                tooLarge = Recovery.tooLarge(step, e);
+            }
+            double[][] ranks = world.exchange(mine, tooLarge);
+            tooLarge = (int) World.max(ranks, 1);
+            if (tooLarge > 0) {
+                state = state.withMicroBatchTokens(recovery.smaller(tooLarge, state.step()));
                 model.shrink();
                 continue; // the same rows from the first one on: nothing was updated, and gradients begin anew
             }
+            double lossSum = World.sum(ranks, 0);
+            optimizer.reduce();
 
             // 3. clip once, on the whole gradient, and update; a loss or gradient that is not finite updates nothing
             double gradNorm = recovery.updating(state.step(), () -> optimizer.clip(settings.maxGradNorm()));
@@ -196,11 +213,15 @@ public final class TrainLoop {
         return System.nanoTime() - began;
     }
 
-    /// Gradients of a step, from zero.
+    /// Gradients of this rank's part of a step, from zero.
     ///
     /// @return the summed loss of its label tokens, read from the device once
     private double forwardBackward(Step step, long index) {
         model.startStep();
+        if (step.microBatches().stream().allMatch(micro -> micro.labelTokens() == 0)) {
+            model.parameters().zeroGradients(); // fewer rows than ranks: this one adds nothing
+            return 0;
+        }
         try (PointerScope _ = new PointerScope()) {
             Tensor sum = Tensors.zeros(ScalarType.Float, model.parameters().device());
             double scale = 1.0 / step.labelTokens();

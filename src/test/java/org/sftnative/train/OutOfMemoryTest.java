@@ -24,6 +24,7 @@ import org.sftnative.config.SettingsSchema;
 import org.sftnative.config.SpikeSettings;
 import org.sftnative.data.StepPlan;
 import org.sftnative.data.TrainingData;
+import org.sftnative.dist.World;
 import org.sftnative.metrics.RunEvent;
 import org.sftnative.model.CrossEntropy;
 import org.sftnative.model.LlamaEngine;
@@ -204,7 +205,8 @@ class OutOfMemoryTest {
                                 settings.training(),
                                 new SpikeGuard(SpikeSettings.OFF),
                                 new NoHooks(),
-                                events::add)
+                                events::add,
+                                World.ALONE)
                         .run(RunState.START);
             }
         }

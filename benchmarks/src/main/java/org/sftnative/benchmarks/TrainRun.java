@@ -11,6 +11,7 @@ import org.sftnative.config.TrainingSettings;
 import org.sftnative.data.MicroBatch;
 import org.sftnative.data.Step;
 import org.sftnative.data.StepPlan;
+import org.sftnative.dist.World;
 import org.sftnative.metrics.RunEvent;
 import org.sftnative.model.AdapterConfig;
 import org.sftnative.model.AdapterInit;
@@ -98,7 +99,8 @@ final class TrainRun implements AutoCloseable {
                 settings,
                 new SpikeGuard(SpikeSettings.OFF),
                 new NoPauses(),
-                event -> {});
+                event -> {},
+                World.ALONE);
     }
 
     /// Trains [#STEPS] steps.
