@@ -79,12 +79,12 @@ final class TuneCommand {
         TuneSettings settings = TUNE.bind(TUNE.resolve(given));
         Set<String> typed = given.stream().map(SettingValue::name).collect(Collectors.toSet());
         AtomicReference<Runnable> stop = new AtomicReference<>(() -> {});
-        Optional<Signals> signals = halt.map(end -> new Signals(() -> stop.get().run(), end));
+        Optional<Signals> signals = halt.map(end -> new Signals(_ -> stop.get().run(), end));
         try (Study study = open(settings, typed)) {
             TrialPlaces places = TrialPlaces.of(settings, study, TrialPlaces.Machine.here(), located);
             out.println("study " + study.output() + ", " + places.why());
             LiveTable table = new LiveTable(study, out, terminal);
-            Study.Place place = new Study.Place(places.slots(), places.threads(), TrialCommand::of);
+            Study.Place place = new Study.Place(places.slots(), places.threads(), ThisProgram::trial);
             boolean finished = study.work(settings, place, table, stop::set);
             StudyResults results = study.results();
             table.end(results, results.best().flatMap(best -> study.model(best.number())));
