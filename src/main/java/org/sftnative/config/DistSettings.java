@@ -3,6 +3,11 @@ package org.sftnative.config;
 /// How the processes of a run find one another, and how long they wait.
 public record DistSettings(
         @Setting(
+                doc = "what ranks share out instead of each holding it: none, or zero1 (the optimizer's state)",
+                value = "none")
+        ShardingChoice sharding,
+
+        @Setting(
                 doc = "what carries tensors between ranks: auto (nccl on GPUs, gloo on CPUs), gloo or nccl",
                 value = "auto")
         BackendChoice ddpBackend,
@@ -18,7 +23,7 @@ public record DistSettings(
                 value = "3")
         int heartbeatTimeout) {
     /// What a user gets who sets nothing.
-    public static final DistSettings DEFAULT = new DistSettings(BackendChoice.AUTO, 1800, 300, 3);
+    public static final DistSettings DEFAULT = new DistSettings(ShardingChoice.NONE, BackendChoice.AUTO, 1800, 300, 3);
 
     private static final int DAY = 86_400;
 

@@ -6,11 +6,8 @@ import java.util.List;
 import java.util.stream.IntStream;
 
 /// The part of a step's rows that one of several ranks trains. Parts are alike in tokens: the longest
-/// row first, each
-/// to
-/// the rank that has the fewest (Graham 1969: at most 4/3 of the best). Which rows a step has does not
-/// depend on the
-/// ranks.
+/// row first, each to the rank that has the fewest (Graham 1969: at most 4/3 of the best). Which rows a
+/// step has does not depend on the ranks.
 ///
 /// @param rank from 0
 /// @param size ranks of the run

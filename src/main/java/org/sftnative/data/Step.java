@@ -3,8 +3,7 @@ package org.sftnative.data;
 import java.util.List;
 
 /// The rows of one optimizer step, cut into micro-batches. The gradient does not depend on the cut:
-/// every micro-batch's
-/// summed loss is divided by this step's label tokens.
+/// every micro-batch's summed loss is divided by this step's label tokens.
 ///
 /// @param microBatches in order of training, none of them empty; of several ranks, this one's, which
 ///     may be none at all

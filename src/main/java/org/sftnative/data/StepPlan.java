@@ -89,7 +89,8 @@ public final class StepPlan {
         return new StepPlan(dataset, shape, blend, microBatchTokens, seed, settings.shuffle());
     }
 
-    /// The same steps, of each of which this process trains one part: the other ranks of the run train the others.
+    /// The same steps, of each of which this process trains one part: the other ranks of the run train
+    /// the others.
     public StepPlan of(Share part) {
         return new StepPlan(documents, shape, blend, microBatchTokens, seed, shuffle, part);
     }

@@ -1,6 +1,7 @@
 package org.sftnative.dist;
 
 import java.util.Map;
+import java.util.Optional;
 import org.bytedeco.pytorch.Device;
 import org.bytedeco.pytorch.Tensor;
 
@@ -38,6 +39,12 @@ final class Alone implements World {
     public void sum(Tensor tensor) {}
 
     @Override
+    public void reduceScatter(Tensor flat) {}
+
+    @Override
+    public void allGather(Tensor flat) {}
+
+    @Override
     public void broadcast(Tensor tensor) {}
 
     @Override
@@ -52,6 +59,19 @@ final class Alone implements World {
 
     @Override
     public void agree(String what, Map<String, String> values) {}
+
+    @Override
+    public Spent spent() {
+        return new Spent(0, 0);
+    }
+
+    @Override
+    public void leave(String name, String word) {}
+
+    @Override
+    public Optional<String> left(String name) {
+        return Optional.empty();
+    }
 
     @Override
     public boolean failed(String why) {

@@ -20,13 +20,12 @@ import org.sftnative.InputException;
 import org.sftnative.tensor.Scopes;
 
 /// The key-value store where the ranks of a run meet: torch's TCPStore, which rank 0 or torchrun
-/// serves. A native call
-/// that waits cannot be bounded or woken from here, so the port is tried first, and a server that is
-/// none is found out.
+/// serves. A native call that waits cannot be bounded or woken from here, so the port is tried first,
+/// and a server that is none is found out.
 final class MeetingPoint {
     private static final long PAUSE_MS = 100;
 
-    private static final long LEAST_MS = 10_000;
+    private static final long LEAST_MS = 5000;
 
     private final Place place;
     private final long timeoutMs;

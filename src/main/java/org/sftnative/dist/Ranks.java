@@ -9,6 +9,7 @@ import java.util.function.Supplier;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.javacpp.chrono.Milliseconds;
 import org.bytedeco.pytorch.Backend;
+import org.bytedeco.pytorch.BroadcastOptions;
 import org.bytedeco.pytorch.Device;
 import org.bytedeco.pytorch.GlooDeviceVector;
 import org.bytedeco.pytorch.NoGradGuard;
@@ -16,6 +17,7 @@ import org.bytedeco.pytorch.ProcessGroupGloo;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorVector;
 import org.bytedeco.pytorch.Work;
+import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.bytedeco.pytorch.nccl.ProcessGroupNCCL;
 import org.sftnative.InputException;
@@ -26,9 +28,8 @@ import org.sftnative.tensor.Scopes;
 import org.sftnative.tensor.Tensors;
 
 /// A run of several processes over c10d. Numbers go over Gloo; tensors over Gloo too, or over NCCL
-/// where they live on
-/// GPUs. Process groups are never freed: threads of theirs may still run when the last of their work is
-/// done.
+/// where they live on GPUs. Process groups are never freed: threads of theirs may still run when the
+/// last of their work is done.
 final class Ranks implements World {
     /// Elements sent at a time: of what is sent as it is, and of what is copied to be sent.
     private static final long PIECE = 1L << 28;
@@ -44,6 +45,8 @@ final class Ranks implements World {
     private Backend tensors;
     private boolean nccl;
     private int said;
+    private long waitingNanos;
+    private long sendingNanos;
 
     Ranks(Place place, MeetingPoint point, Watch watch, DistSettings settings) {
         this.place = place;
@@ -120,6 +123,66 @@ final class Ranks implements World {
         pieces(tensor, piece -> tensors.broadcast(new TensorVector(piece)));
     }
 
+    @Override
+    public void reduceScatter(Tensor flat) {
+        long each = Part.each(flat.numel(), size());
+        slices(flat, ScalarType.Float, (all, from, n) -> {
+            Tensor mine = torch.empty_like(all.narrow(0, 0, n));
+            sendingNanos += await(() -> tensors._reduce_scatter_base(mine, all));
+            flat.narrow(0, rank() * each + from, n).copy_(mine);
+        });
+        sum(flat.narrow(0, size() * each, flat.numel() - size() * each));
+    }
+
+    @Override
+    public void allGather(Tensor flat) {
+        long each = Part.each(flat.numel(), size());
+        slices(flat, flat.scalar_type(), (all, from, n) -> {
+            Tensor mine = all.narrow(0, rank() * n, n).clone();
+            sendingNanos += await(() -> tensors._allgather_base(all, mine));
+            for (int rank = 0; rank < size(); rank++) {
+                flat.narrow(0, rank * each + from, n).copy_(all.narrow(0, rank * n, n));
+            }
+        });
+        pieces(flat.narrow(0, size() * each, flat.numel() - size() * each), this::fromLast);
+    }
+
+    /// What a part has beyond the others' length is the last rank's.
+    private Work fromLast(Tensor piece) {
+        return tensors.broadcast(new TensorVector(piece), new BroadcastOptions().rootRank(size() - 1));
+    }
+
+    private interface Slices {
+        /// @param all (ranks x n) a copy
+        /// @param from where in each rank's part the slice begins
+        void meet(Tensor all, long from, long n);
+    }
+
+    /// The same slice of every rank's part, one behind the other in a buffer, again and again until all
+    /// is done.
+    private void slices(Tensor flat, ScalarType type, Slices work) {
+        long each = Part.each(flat.numel(), size());
+        long most = Math.max(1, COPIED_PIECE / size());
+        try (PointerScope _ = new PointerScope();
+                NoGradGuard _ = new NoGradGuard()) {
+            for (long from = 0; from < each; from += most) {
+                long at = from;
+                long n = Math.min(most, each - from);
+                Scopes.run(() -> {
+                    Tensor all = Tensors.empty(type, carrier(flat), n * size());
+                    for (int rank = 0; rank < size(); rank++) {
+                        all.narrow(0, rank * n, n).copy_(flat.narrow(0, rank * each + at, n));
+                    }
+                    work.meet(all, at, n);
+                });
+            }
+        }
+    }
+
+    private Device carrier(Tensor tensor) {
+        return nccl ? tensor.device() : Devices.cpu();
+    }
+
     private interface Collective {
         Work on(Tensor piece);
     }
@@ -139,12 +202,12 @@ final class Ranks implements World {
                 Scopes.run(() -> {
                     Tensor piece = flat.narrow(0, at, n);
                     if (wide && there) {
-                        await(() -> collective.on(piece));
+                        sendingNanos += await(() -> collective.on(piece));
                         return;
                     }
                     Tensor copy =
                             there ? piece.to(ScalarType.Float) : Tensors.to(piece.to(ScalarType.Float), Devices.cpu());
-                    await(() -> collective.on(copy));
+                    sendingNanos += await(() -> collective.on(copy));
                     piece.copy_(copy);
                 });
             }
@@ -156,7 +219,7 @@ final class Ranks implements World {
         try (PointerScope _ = new PointerScope()) {
             Tensor out = Tensors.empty(ScalarType.Double, Devices.cpu(), (long) size() * mine.length);
             Tensor in = Tensors.ofDoubles(mine);
-            await(() -> numbers._allgather_base(out, in));
+            waitingNanos += await(() -> numbers._allgather_base(out, in));
             double[] all = Tensors.doubles(out);
             double[][] byRank = new double[size()][mine.length];
             for (int rank = 0; rank < size(); rank++) {
@@ -167,9 +230,13 @@ final class Ranks implements World {
     }
 
     /// Waits for work; what it says when a rank is lost is of no use to anybody, what rank 0 says is.
-    private void await(Supplier<Work> collective) {
+    ///
+    /// @return the nanoseconds that it took
+    private long await(Supplier<Work> collective) {
+        long began = System.nanoTime();
         try {
             collective.get()._wait();
+            return System.nanoTime() - began;
         } catch (RuntimeException e) {
             Optional<Fault> cause = watch.cause();
             throw new RanksException(
@@ -178,6 +245,11 @@ final class Ranks implements World {
                                     + "\n  --ddp-timeout is how long one may wait for another"),
                     e);
         }
+    }
+
+    @Override
+    public Spent spent() {
+        return new Spent(waitingNanos, sendingNanos);
     }
 
     @Override
@@ -196,9 +268,7 @@ final class Ranks implements World {
         values.forEach((name, value) -> text.add(name + "\t" + value.replace("\n", " ")));
         String leader = first(text.toString());
         Map<String, String> first = new LinkedHashMap<>();
-        leader.lines()
-                .map(line -> line.split("\t", 2))
-                .forEach(pair -> first.put(pair[0], pair[1]));
+        leader.lines().map(line -> line.split("\t", 2)).forEach(pair -> first.put(pair[0], pair[1]));
         TreeSet<String> names = new TreeSet<>(first.keySet());
         names.addAll(values.keySet());
         StringJoiner differences = new StringJoiner("");
@@ -213,6 +283,16 @@ final class Ranks implements World {
             throw new InputException("rank " + rank() + " (" + Rendezvous.here() + ") has other " + what
                     + " than rank 0" + differences + "\n  start all ranks with the same program, settings and files");
         }
+    }
+
+    @Override
+    public void leave(String name, String word) {
+        point.set(name, word);
+    }
+
+    @Override
+    public Optional<String> left(String name) {
+        return point.has(name) ? Optional.of(point.get(name, 1000)) : Optional.empty();
     }
 
     @Override

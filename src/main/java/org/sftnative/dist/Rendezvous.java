@@ -15,8 +15,7 @@ import org.sftnative.config.DistSettings;
 import org.sftnative.tensor.Torch;
 
 /// How ranks find one another: each claims its number at the [MeetingPoint], rank 0 counts them, and
-/// all go on together
-/// or none does.
+/// all go on together or none does.
 public final class Rendezvous {
     private static final String PROBLEM = "problem";
     private static final String GO = "go";

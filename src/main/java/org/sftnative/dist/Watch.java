@@ -16,16 +16,12 @@ import java.util.concurrent.TimeoutException;
 import java.util.function.Consumer;
 
 /// Tells every rank when one of them ends, hangs or fails, which the collectives do not: a stopped
-/// process closes no
-/// connection. Each rank holds a connection to rank 0 and sends a sign of life on it; rank 0 decides
-/// which failure was
-/// the first, and tells all. A connection that ends means a process that was killed, silence one that
-/// is stopped or cut
-/// off.
+/// process closes no connection. Each rank holds a connection to rank 0 and sends a sign of life on it;
+/// rank 0 decides which failure was the first, and tells all. A connection that ends means a process
+/// that was killed, silence one that is stopped or cut off.
 ///
 /// A rank that hears of a fault has a second to end by itself; native code that waits for a lost rank
-/// cannot be woken,
-/// so what is left is to end the process.
+/// cannot be woken, so what is left is to end the process.
 final class Watch implements AutoCloseable {
     private static final int ALIVE = 0;
     private static final int FAILED = 1;
@@ -170,8 +166,7 @@ final class Watch implements AutoCloseable {
     }
 
     /// Sends signs of life, and counts the silence of others. A process that was itself stopped for a
-    /// while counts none
-    /// of it.
+    /// while counts none of it.
     private void tick() {
         long before = System.nanoTime();
         while (!closing && !fault.isDone()) {
@@ -223,8 +218,7 @@ final class Watch implements AutoCloseable {
     }
 
     /// The fault that all know of, waited for a little: what a collective says of a lost rank comes
-    /// before the word of
-    /// rank 0.
+    /// before the word of rank 0.
     Optional<Fault> cause() {
         try {
             return Optional.of(fault.get(GRACE_MS, TimeUnit.MILLISECONDS));

@@ -1,13 +1,14 @@
 package org.sftnative.dist;
 
 import java.util.Map;
+import java.util.Optional;
 import java.util.stream.IntStream;
 import org.bytedeco.pytorch.Device;
 import org.bytedeco.pytorch.Tensor;
 
 /// All ranks of a run, as one of them sees them. Every method but the first few is a meeting: all ranks
-/// call it, in the
-/// same order, and wait for one another. In a run of one process, [#ALONE], each of them is nothing.
+/// call it, in the same order, and wait for one another. In a run of one process, [#ALONE], each of
+/// them is nothing.
 public interface World extends AutoCloseable {
     /// A run of one process.
     World ALONE = new Alone();
@@ -41,6 +42,13 @@ public interface World extends AutoCloseable {
     /// @param tensor contiguous; any views of one buffer, of the same shape on every rank
     void sum(Tensor tensor);
 
+    /// Adds up a flat buffer over all ranks; each gets the sum of its own [Part], and the rest is of no
+    /// meaning.
+    void reduceScatter(Tensor flat);
+
+    /// Gives every rank every other's [Part] of a flat buffer.
+    void allGather(Tensor flat);
+
     /// Gives every rank the tensor that rank 0 has.
     void broadcast(Tensor tensor);
 
@@ -64,6 +72,21 @@ public interface World extends AutoCloseable {
     /// @param values by name
     /// @throws org.sftnative.InputException on a rank that differs from rank 0, naming both values
     void agree(String what, Map<String, String> values);
+
+    /// What this rank has spent with the others so far.
+    Spent spent();
+
+    /// Time of one rank.
+    ///
+    /// @param waitingNanos for the slowest rank, at meetings where next to nothing is sent
+    /// @param sendingNanos in sums and copies of tensors; on GPUs what the host waited for them
+    record Spent(long waitingNanos, long sendingNanos) {}
+
+    /// Leaves word under a name that was never used before; no meeting, and from any thread.
+    void leave(String name, String word);
+
+    /// The word left under a name, if there is one by now; no meeting, and from any thread.
+    Optional<String> left(String name);
 
     /// Tells the others why this rank ends before its time.
     ///

@@ -55,8 +55,8 @@ public final class Scopes {
         kept.releaseReference();
     }
 
-    /// Gives an object over to native code that takes it as its own: neither a scope nor the garbage collector frees
-    /// it.
+    /// Gives an object over to native code that takes it as its own: neither a scope nor the garbage
+    /// collector frees it.
     public static <P extends Pointer> P give(P object) {
         object.deallocate(false);
         return object;

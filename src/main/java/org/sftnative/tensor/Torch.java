@@ -50,7 +50,8 @@ public final class Torch {
         torch.set_num_threads(threads > 0 ? threads : LOADED_THREADS);
     }
 
-    /// Keeps what libtorch logs off standard error, unless TORCH_CPP_LOG_LEVEL asks for it: exceptions say the same.
+    /// Keeps what libtorch logs off standard error, unless TORCH_CPP_LOG_LEVEL asks for it: exceptions
+    /// say the same.
     public static void quiet() {
         Environment.setDefault("TORCH_CPP_LOG_LEVEL", "FATAL");
         torch.initLogging();

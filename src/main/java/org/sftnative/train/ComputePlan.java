@@ -10,7 +10,9 @@ import org.sftnative.config.EngineChoice;
 import org.sftnative.config.MomentChoice;
 import org.sftnative.config.PrecisionChoice;
 import org.sftnative.config.RunSettings;
+import org.sftnative.config.ShardingChoice;
 import org.sftnative.config.TrainingSettings;
+import org.sftnative.dist.Part;
 import org.sftnative.dist.World;
 import org.sftnative.model.AdapterConfig;
 import org.sftnative.model.CausalLm;
@@ -124,10 +126,13 @@ record ComputePlan(
                 training.adamBeta2(),
                 training.adamEpsilon(),
                 training.weightDecay(),
+                0,
                 layout.decayed(),
                 0,
                 training.seed());
-        AdamWState state = AdamWState.create(masters, moments, layout.numel(), weights.device());
+        boolean sharded = settings.dist().sharding() == ShardingChoice.ZERO1;
+        long n = sharded ? Part.of(layout.numel(), world.rank(), world.size()).count() : layout.numel();
+        AdamWState state = AdamWState.create(masters, moments, n, weights.device());
         List<RateGroup> groups = trainee.adapted()
                 .map(a -> AdapterPlan.groups(a.adapters(), settings.lora()))
                 .orElse(RateGroup.all(layout.numel()));

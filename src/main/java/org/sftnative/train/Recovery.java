@@ -21,8 +21,7 @@ record Recovery(TrainLoop.Hooks hooks, RunListener listener, int limit, long tot
     private static final long SOON = 16;
 
     /// The tokens of the largest micro-batch of a step whose forward or backward pass failed for lack
-    /// of memory: too
-    /// many, if there is anything to halve.
+    /// of memory: too many, if there is anything to halve.
     ///
     /// @throws RuntimeException the failure, if trying again would not help
     static int tooLarge(Step step, RuntimeException failure) {
@@ -46,8 +45,7 @@ record Recovery(TrainLoop.Hooks hooks, RunListener listener, int limit, long tot
         return tokens;
     }
 
-    /// Does a part of the optimizer's work. A failure for lack of memory loses the run: weights may be
-    /// updated in
+    /// Does a part of the optimizer's work. A failure for lack of memory loses the run: weights may be updated in
     /// part, so that there is nothing to repeat.
     ///
     /// @param index the step's, from 0
@@ -65,8 +63,7 @@ record Recovery(TrainLoop.Hooks hooks, RunListener listener, int limit, long tot
         }
     }
 
-    /// Goes back to the last good checkpoint, and leaves out the rows of the step at fault. Should that
-    /// not help, and a
+    /// Goes back to the last good checkpoint, and leaves out the rows of the step at fault. Should that not help, and a
     /// spike follow soon after, the steps right before it are suspected too, one more each time.
     ///
     /// @return the state to go on from

@@ -21,9 +21,8 @@ import org.sftnative.optim.AdamWOptimizer;
 import org.sftnative.tensor.TorchErrors;
 
 /// What a run does between steps: it scores the evaluation rows, answers what is asked from outside,
-/// and writes
-/// checkpoints from a copy, in the background. Of several ranks, each scores a part of the rows, and
-/// rank 0 writes.
+/// and writes checkpoints from a copy, in the background. Of several ranks, each scores a part of the
+/// rows, and rank 0 writes.
 final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
     private static final RunEvent.Evaluated NOT_YET = new RunEvent.Evaluated(-1, 0, Double.NaN, 0, 0);
 
@@ -32,6 +31,7 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
     private final LossFunction loss;
     private final AdamWOptimizer optimizer;
     private final Checkpoints checkpoints;
+    private final OptimizerParts parts;
     private final StepPlan plan;
     private final Optional<Dataset> held;
     private final Samples samples;
@@ -49,6 +49,7 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
     private boolean sampling = true;
     private RunEvent.Evaluated evaluated = NOT_YET;
     private long savedStep;
+    private long saves;
     private long savedNanos = System.nanoTime();
 
     /// How a run is steered.
@@ -74,6 +75,7 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
         Checkpoints.Restored restore(Optional<Path> checkpoint);
     }
 
+    /// @param parts how the optimizer's state is written, and the ranks
     /// @param held rows to score
     /// @param samples asked at each evaluation
     /// @param origin where a rollback finds weights
@@ -88,6 +90,7 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
             LossFunction loss,
             AdamWOptimizer optimizer,
             Checkpoints checkpoints,
+            OptimizerParts parts,
             StepPlan plan,
             Optional<Dataset> held,
             Samples samples,
@@ -95,7 +98,6 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
             Origin origin,
             Optional<String> chatTemplate,
             RunListener listener,
-            World world,
             long savedStep,
             Checkpoints.Best best,
             Patience patience) {
@@ -104,6 +106,8 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
         this.loss = loss;
         this.optimizer = optimizer;
         this.checkpoints = checkpoints;
+        this.parts = parts;
+        this.world = parts.world();
         this.plan = plan;
         this.held = held;
         this.samples = samples;
@@ -111,11 +115,8 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
         this.origin = origin;
         this.chatTemplate = chatTemplate;
         this.listener = listener;
-        this.world = world;
         // taken now: what would have no room for it in an hour has none now
-        this.snapshot = control.saves() && world.leads()
-                ? Optional.of(new Snapshot(model.parameters(), optimizer))
-                : Optional.empty();
+        this.snapshot = control.saves() && writes() ? Optional.of(newSnapshot()) : Optional.empty();
         this.savedStep = savedStep;
         this.best = best;
         this.patience = patience;
@@ -192,8 +193,7 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
         return RunControl.Request.values()[(int) World.max(world.exchange(asked.ordinal()), 0)];
     }
 
-    /// Takes a copy, and returns while it is being written. A checkpoint that could not be written is
-    /// told at the
+    /// Takes a copy, and returns while it is being written. A checkpoint that could not be written is told at the
     /// next step, or at the end.
     @Override
     public void save(RunState state) {
@@ -207,13 +207,22 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
         }
         savedStep = state.step();
         savedNanos = System.nanoTime();
-        if (!world.leads()) {
+        long save = ++saves;
+        if (!writes()) {
             return;
         }
-        Snapshot copy = snapshot.orElseGet(() -> new Snapshot(model.parameters(), optimizer));
+        Snapshot copy = snapshot.orElseGet(this::newSnapshot);
         snapshot = Optional.of(copy);
         copy.take(model.parameters(), optimizer);
+        if (!world.leads()) {
+            writing = Optional.of(writer.submit(() -> {
+                parts.follow(save, copy.optimizer());
+                return new RunEvent.Saved(state.step(), control.output(), 0); // nobody hears it on this rank
+            }));
+            return;
+        }
         Checkpoints.Content content = new Checkpoints.Content(
+                save,
                 state,
                 plan.epochAt(state.step()),
                 copy.optimizer(),
@@ -226,6 +235,15 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
             Path directory = checkpoints.save(content, path -> saveModel(path, copy.weights()));
             return new RunEvent.Saved(state.step(), directory, (System.nanoTime() - began) / 1e9);
         }));
+    }
+
+    /// Whether this rank has a part in writing checkpoints.
+    private boolean writes() {
+        return world.leads() || parts.sharded();
+    }
+
+    private Snapshot newSnapshot() {
+        return new Snapshot(model.parameters(), optimizer, world.leads());
     }
 
     /// Waits for the checkpoint that is being written, if one is, and tells of it.

@@ -15,6 +15,7 @@ import org.sftnative.config.IntervalStrategy;
 import org.sftnative.config.ModelSettings;
 import org.sftnative.config.RunSettings;
 import org.sftnative.config.SettingsSchema;
+import org.sftnative.config.ShardingChoice;
 import org.sftnative.config.SpikeSettings;
 import org.sftnative.config.TrainingSettings;
 import org.sftnative.data.ChatFormat;
@@ -63,7 +64,8 @@ public final class Training {
     /// @param requests asks the run to save or stop
     /// @param world the ranks that train together, each of which calls this
     /// @return the state after the last step, or after the one at which the run was asked to stop
-    /// @throws InputException if settings, model or rows are wrong, or another run uses the output directory
+    /// @throws InputException if settings, model or rows are wrong, or another run uses the output
+    ///     directory
     public static RunState run(
             RunSettings settings, Recipe recipe, List<RunListener> listeners, RunControl requests, World world) {
         Map<String, String> common =
@@ -153,11 +155,16 @@ public final class Training {
                 try (AdamWOptimizer optimizer = compute.optimizer(settings, trainee, world);
                         CausalLm model = compute.model(trainee)) {
                     LossFunction loss = recipe.loss();
+                    OptimizerParts parts = new OptimizerParts(
+                            world,
+                            settings.dist().sharding() == ShardingChoice.ZERO1 && world.size() > 1,
+                            settings.dist().ddpTimeout() * 1000L);
                     Checkpoints checkpoints = new Checkpoints(
                             training.outputDir(),
                             training.saveTotalLimit(),
                             identity,
-                            changeable(training, settings.spikes(), compute));
+                            changeable(training, settings.spikes(), compute),
+                            parts);
                     optimizer.rehearse();
                     Checkpoints.Restored restored = checkpoint
                             .map(path -> checkpoints.restore(path, optimizer, training.allowChanged()))
@@ -180,6 +187,7 @@ public final class Training {
                                     loss,
                                     optimizer,
                                     checkpoints,
+                                    parts,
                                     plan,
                                     data.eval(),
                                     Samples.of(
@@ -194,7 +202,6 @@ public final class Training {
                                     back -> goBack(back.or(() -> checkpoint), trainee, optimizer, checkpoints),
                                     chatTemplate(settings.encoding(), loaded),
                                     listener,
-                                    world,
                                     inPlace ? start.step() : 0,
                                     inPlace ? restored.best() : Checkpoints.Best.NONE,
                                     restored.patience())) {
@@ -304,7 +311,8 @@ public final class Training {
         }
     }
 
-    /// What ranks must have alike beside their settings: rows, model, and what was decided by the machine.
+    /// What ranks must have alike beside their settings: rows, model, and what was decided by the
+    /// machine.
     private static Map<String, String> files(
             RunIdentity identity, TrainingData data, LoadedModel loaded, ComputePlan compute) {
         return Map.of(

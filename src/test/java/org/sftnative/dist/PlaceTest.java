@@ -11,7 +11,8 @@ import java.util.Optional;
 import org.junit.jupiter.api.Test;
 import org.sftnative.InputException;
 
-/// What launchers set. SLURM's variables are those of srun 23.11's manual; the other two were printed by the launchers.
+/// What launchers set. SLURM's variables are those of srun 23.11's manual; the other two were printed
+/// by the launchers.
 class PlaceTest {
     private static final Map<String, String> TORCHRUN = Map.of(
             "RANK", "5",

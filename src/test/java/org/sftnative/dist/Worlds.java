@@ -10,7 +10,8 @@ import org.sftnative.config.DistSettings;
 
 /// The ranks of a run as threads of this process.
 public final class Worlds {
-    public static final DistSettings SETTINGS = new DistSettings(DistSettings.DEFAULT.ddpBackend(), 60, 20, 30);
+    public static final DistSettings SETTINGS =
+            new DistSettings(DistSettings.DEFAULT.sharding(), DistSettings.DEFAULT.ddpBackend(), 60, 20, 30);
 
     private Worlds() {}
 

@@ -191,7 +191,7 @@ class OutOfMemoryTest {
                             ops,
                             weights.flatWeights(),
                             weights.flatGradients(),
-                            new AdamWUpdate(0, 0.9, 0.999, 1e-8, 0, n, 0, 0),
+                            new AdamWUpdate(0, 0.9, 0.999, 1e-8, 0, 0, n, 0, 0),
                             AdamWState.create(AdamWState.Masters.FP32, AdamWState.Moments.FP32, n, weights.device()))) {
                 TrainingData data = TrainingData.load(
                         settings.data(), settings.rows(), settings.encoding(), loaded.tokenizer(), said -> {});

@@ -84,7 +84,7 @@ final class TrainRun implements AutoCloseable {
                 ops,
                 trained.flatWeights(),
                 trained.flatGradients(),
-                new AdamWUpdate(0, 0.9, 0.999, 1e-8, 0.01, layout.decayed(), 0, 42),
+                new AdamWUpdate(0, 0.9, 0.999, 1e-8, 0.01, 0, layout.decayed(), 0, 42),
                 state);
         plan = workload.plan(STEPS);
         TrainingSettings settings = SettingsSchema.of(TrainingSettings.class)
