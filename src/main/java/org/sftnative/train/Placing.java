@@ -7,7 +7,7 @@ import org.sftnative.tensor.Devices;
 
 /// Where the ranks of one machine compute: a card each, or as many CPU threads each as make one for
 /// each core.
-final class Placing {
+public final class Placing {
     private Placing() {}
 
     /// @throws InputException if the machine has too few cards
@@ -20,7 +20,12 @@ final class Placing {
         return model.on(device(model.device(), world), threads);
     }
 
-    private static String device(String wanted, World world) {
+    /// @param wanted as a setting has it
+    /// @throws InputException if the machine has too few cards
+    public static String device(String wanted, World world) {
+        if (world.localSize() == 1) {
+            return wanted;
+        }
         if (wanted.startsWith("cuda:")) {
             throw new InputException("device '" + wanted + "' is one card, and " + world.localSize()
                     + " ranks are on this machine\n  use --device cuda: each rank takes the card of its number");

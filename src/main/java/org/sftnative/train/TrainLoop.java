@@ -22,8 +22,7 @@ import org.sftnative.optim.Schedule;
 import org.sftnative.tensor.Devices;
 import org.sftnative.tensor.Tensors;
 
-/// The training loop, top to bottom: take the rows of a step, forward and backward over its
-/// micro-batches, clip,
+/// The training loop, top to bottom: take the rows of a step, forward and backward over its micro-batches, clip,
 /// update, tell.
 /// `docs/LOOP.md` shows how to change it: another loss, a listener, a schedule.
 ///
@@ -41,6 +40,7 @@ public final class TrainLoop {
     private final SpikeGuard guard;
     private final EmbeddingNoise noise;
     private final World world;
+    private final RankLoads loads;
     private final long totalSteps;
 
     /// What happens between steps.
@@ -69,8 +69,7 @@ public final class TrainLoop {
             return Optional.empty();
         }
 
-        /// Puts weights and optimizer back to those of a checkpoint, or of the start where there is
-        /// none.
+        /// Puts weights and optimizer back to those of a checkpoint, or of the start where there is none.
         ///
         /// @param from where the run stands
         /// @return the state that goes with them
@@ -106,6 +105,7 @@ public final class TrainLoop {
         this.hooks = hooks;
         this.listener = listener;
         this.world = world;
+        this.loads = new RankLoads(world);
         this.noise = new EmbeddingNoise(settings.neftuneNoiseAlpha(), settings.seed());
         this.totalSteps = totalSteps(settings, plan);
         this.recovery = new Recovery(hooks, listener, guard.settings().spikeLimit(), totalSteps);
@@ -119,8 +119,7 @@ public final class TrainLoop {
     /// Trains from a state to the last step.
     ///
     /// @param state [RunState#START], or what a checkpoint kept
-    /// @return the state after the last step, or after the one at which the run ended early or was
-    ///     asked to stop
+    /// @return the state after the last step, or after the one at which the run ended early or was asked to stop
     /// @throws DivergedException if loss or gradient were not finite three steps in a row
     /// @throws RunLostException if there was no memory for an update
     public RunState run(RunState state) {
@@ -184,6 +183,10 @@ public final class TrainLoop {
             boolean lost = state.skipped() >= Recovery.MAX_SKIPPED;
             boolean log = state.step() % settings.loggingSteps() == 0 || state.step() == totalSteps || lost;
             listener.on(stepDone(state, gradNorm, learningRate, System.nanoTime() - lastLog, log));
+            loads.trained(step);
+            if (log) {
+                loads.told(state.step()).ifPresent(listener::on);
+            }
             if (verdict.why().isPresent()) {
                 listener.on(SpikeGuard.alert(state.step(), verdict.why().get()));
             }

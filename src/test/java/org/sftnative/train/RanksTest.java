@@ -34,7 +34,8 @@ import org.sftnative.support.TensorAssert;
 class RanksTest {
     private static final Path BASE = Path.of("src/test/resources/golden/base");
 
-    /// Norm-relative, fp32: measured up to 4e-7; a rank left out or counted twice is off by 0.1 and more.
+    /// Norm-relative, fp32: measured up to 4e-7; a rank left out or counted twice is off by 0.1 and
+    /// more.
     private static final double SAME = 2e-6;
 
     @TempDir
@@ -60,19 +61,40 @@ class RanksTest {
     @Test
     void adaptersToo() throws Exception {
         Map<String, String> lora = Map.of(
-                "lora_r", "4", "lora_dropout", "0.1", "neftune_noise_alpha", "5", "num_train_epochs", "1",
-                "learning_rate", "0", "max_grad_norm", "0");
+                "lora_r",
+                "4",
+                "lora_dropout",
+                "0.1",
+                "neftune_noise_alpha",
+                "5",
+                "num_train_epochs",
+                "1",
+                "learning_rate",
+                "0",
+                "max_grad_norm",
+                "0");
         float[] whole = moments(train(1, "whole", 18, with(lora, batch(4, 4))));
         TensorAssert.assertNormClose("m", whole, moments(train(2, "two", 18, with(lora, batch(4, 2)))), SAME);
     }
 
     @Test
     void lossesNormsEvaluationsAndWeightsAreThoseOfOneProcess() throws Exception {
-        Map<String, String> settings =
-                Map.of("learning_rate", "1e-4", "max_grad_norm", "0.5", "num_train_epochs", "2", "eval_fraction", "0.2");
+        Map<String, String> settings = Map.of(
+                "learning_rate", "1e-4", "max_grad_norm", "0.5", "num_train_epochs", "2", "eval_fraction", "0.2");
         Path whole = train(1, "whole", 30, with(settings, batch(4, 2)));
         List<RunEvent> one = List.copyOf(events);
         Path two = train(2, "two", 30, with(settings, batch(4, 1)));
+        List<RunEvent.Shared> shared = events.stream()
+                .filter(RunEvent.Shared.class::isInstance)
+                .map(RunEvent.Shared.class::cast)
+                .toList();
+        assertEquals(6, shared.size());
+        shared.forEach(event -> event.ranks().forEach(load -> {
+            assertTrue(load.tokensPerSecond() > 0, load::toString);
+            assertTrue(
+                    load.waiting() >= 0 && load.sending() > 0 && load.waiting() + load.sending() < 1, load::toString);
+        }));
+        events.removeAll(shared);
         assertEquals(one.size(), events.size());
         for (int i = 0; i < one.size(); i++) {
             switch (one.get(i)) {
@@ -101,10 +123,7 @@ class RanksTest {
         Path whole = train(2, "whole", 18, settings);
         train(2, "parts", 18, with(settings, Map.of("save_steps", "2")));
         Path parts = dir.resolve("parts");
-        for (String later : List.of("checkpoint-4", "checkpoint-6")) {
-            Files.deleteIfExists(parts.resolve(later).resolve("MANIFEST.json"));
-            Files.deleteIfExists(parts.resolve(later).resolve("trainer_state.json"));
-        }
+        remove(parts, 3);
         train(2, "parts", 18, with(settings, Map.of("resume_from_checkpoint", "latest", "save_steps", "2")));
         assertArrayEquals(weights(whole), weights(parts));
         assertTrue(events.getFirst() instanceof RunEvent.Started started && started.firstStep() == 2, events::toString);
@@ -114,8 +133,12 @@ class RanksTest {
     @Test
     void aLossThatIsNoneOnOneRankSkipsTheUpdateOfAll() throws Exception {
         int[] passes = {0};
-        train(2, "out", 18, with(batch(4, 1), Map.of("num_train_epochs", "2")), rank -> (logits, targets) ->
-                rank == 1 && ++passes[0] == 3
+        train(
+                2,
+                "out",
+                18,
+                with(batch(4, 1), Map.of("num_train_epochs", "2")),
+                rank -> (logits, targets) -> rank == 1 && ++passes[0] == 3
                         ? new CrossEntropy().sum(logits, targets).mul(new Scalar(Double.NaN))
                         : new CrossEntropy().sum(logits, targets));
         List<String> warnings = warnings();
@@ -137,8 +160,75 @@ class RanksTest {
             }
             return new CrossEntropy().sum(logits, targets);
         });
-        assertTrue(warnings().getFirst().startsWith("step 1: no memory for a micro-batch of"), warnings().toString());
+        assertTrue(
+                warnings().getFirst().startsWith("step 1: no memory for a micro-batch of"),
+                warnings().toString());
         assertSameGradient(whole, out);
+    }
+
+    @Test
+    void ranksThatShareTheOptimizerTrainAsThoseThatEachHoldIt() throws Exception {
+        Map<String, String> settings =
+                Map.of("learning_rate", "1e-4", "max_grad_norm", "0.5", "weight_decay", "0.1", "num_train_epochs", "2");
+        Path each = train(3, "each", 18, with(settings, batch(2, 1)));
+        Path shared = train(3, "shared", 18, with(with(settings, batch(2, 1)), Map.of("sharding", "zero1")));
+        assertEquals(3, OptimizerParts.count(Checkpoints.list(shared).getLast()));
+        TensorAssert.assertNormClose("m", moments(each), moments(shared), 1e-5);
+        TensorAssert.assertNormClose("weights", weights(each), weights(shared), 1e-6);
+        Map<String, String> plus = Map.of("lora_r", "4", "lora_plus_ratio", "16", "learning_rate", "1e-3");
+        Path lora = train(1, "lora-1", 18, with(plus, batch(4, 1)));
+        TensorAssert.assertNormClose(
+                "LoRA+",
+                moments(lora),
+                moments(train(2, "lora-2", 18, with(with(plus, batch(2, 1)), Map.of("sharding", "zero1")))),
+                1e-4);
+    }
+
+    /// With steps by tokens, which do not depend on the ranks: 3 ranks, then 2, then one, each from the
+    /// others' parts.
+    @Test
+    void aCheckpointOfSomeRanksIsReadByOtherNumbersOfThem() throws Exception {
+        Map<String, String> settings = Map.of(
+                "tokens_per_step",
+                "400",
+                "learning_rate",
+                "1e-4",
+                "max_steps",
+                "6",
+                "save_steps",
+                "2",
+                "sharding",
+                "zero1");
+        Path whole = train(1, "whole", 18, settings);
+        Path parts = dir.resolve("parts");
+        train(3, "parts", 18, settings);
+        remove(parts, 4);
+        train(2, "parts", 18, with(settings, Map.of("resume_from_checkpoint", "latest")));
+        remove(parts, 6);
+        train(1, "parts", 18, with(settings, Map.of("resume_from_checkpoint", "latest")));
+        TensorAssert.assertNormClose("m", moments(whole), moments(parts), 1e-4);
+        TensorAssert.assertNormClose("weights", weights(whole), weights(parts), 2e-5);
+    }
+
+    @Test
+    void ranksThatShareTheOptimizerGoOnBitForBit() throws Exception {
+        Map<String, String> settings =
+                with(batch(2, 2), Map.of("learning_rate", "1e-3", "num_train_epochs", "2", "sharding", "zero1"));
+        Path whole = train(2, "whole", 18, settings);
+        train(2, "parts", 18, settings);
+        remove(dir.resolve("parts"), 3);
+        train(2, "parts", 18, with(settings, Map.of("resume_from_checkpoint", "latest")));
+        assertArrayEquals(weights(whole), weights(dir.resolve("parts")));
+        assertArrayEquals(moments(whole), moments(dir.resolve("parts")));
+    }
+
+    /// The checkpoints of a step and later ones.
+    private static void remove(Path out, long from) throws IOException {
+        for (Path checkpoint : Checkpoints.list(out)) {
+            if (Long.parseLong(checkpoint.getFileName().toString().substring(11)) >= from) {
+                Files.delete(checkpoint.resolve("trainer_state.json"));
+            }
+        }
     }
 
     private List<String> warnings() {
@@ -153,8 +243,7 @@ class RanksTest {
     }
 
     /// Ends with the same state on every rank.
-    private Path train(
-            int size, String name, int rows, Map<String, String> settings, IntFunction<LossFunction> loss)
+    private Path train(int size, String name, int rows, Map<String, String> settings, IntFunction<LossFunction> loss)
             throws Exception {
         events.clear();
         Path out = dir.resolve(name);
@@ -188,7 +277,8 @@ class RanksTest {
     }
 
     private Path rows(int n) throws IOException {
-        List<String> lines = Files.readAllLines(Path.of("data/quickstart.jsonl")).subList(0, n);
+        List<String> lines =
+                Files.readAllLines(Path.of("data/quickstart.jsonl")).subList(0, n);
         return Files.write(dir.resolve("rows-" + n + ".jsonl"), lines);
     }
 
@@ -220,11 +310,20 @@ class RanksTest {
         }
     }
 
+    /// The optimizer's m of the last checkpoint, one part behind the other.
     private static float[] moments(Path out) throws IOException {
         Path last = Checkpoints.list(out).getLast();
-        try (SafetensorsFile file = SafetensorsFile.open(last.resolve("optimizer.safetensors"))) {
-            return file.bytes("exp_avg").toArray(java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED);
+        int parts = OptimizerParts.count(last);
+        float[] all = new float[0];
+        for (int rank = 0; rank < parts; rank++) {
+            try (SafetensorsFile file = SafetensorsFile.open(OptimizerParts.file(last, rank, parts))) {
+                float[] more = file.bytes("exp_avg").toArray(java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED);
+                int n = all.length;
+                all = Arrays.copyOf(all, n + more.length);
+                System.arraycopy(more, 0, all, n, more.length);
+            }
         }
+        return all;
     }
 
     private static float[] weights(Path out) throws IOException {
