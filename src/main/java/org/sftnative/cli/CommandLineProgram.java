@@ -12,6 +12,7 @@ import java.util.function.IntConsumer;
 import java.util.function.Supplier;
 import org.sftnative.InputException;
 import org.sftnative.config.ChatSettings;
+import org.sftnative.config.CommBenchSettings;
 import org.sftnative.config.DownloadSettings;
 import org.sftnative.config.EvalSettings;
 import org.sftnative.config.ExportSettings;
@@ -134,6 +135,13 @@ public final class CommandLineProgram {
             }
             case "launch" -> {
                 return new LaunchCommand(err, terminal, halt).run(bind(LaunchCommand.LAUNCH, command), typed(command));
+            }
+            case "comm-bench" -> {
+                CommBenchSettings settings = bind(CommBenchCommand.COMM_BENCH, command);
+                return new AsRank(err, halt).run(settings.dist(), world -> {
+                    CommBenchCommand.run(settings, world, out);
+                    return OK;
+                });
             }
             case "eval" -> eval(command);
             case "data" -> data(command);
@@ -272,6 +280,7 @@ public final class CommandLineProgram {
                 """);
         out.append("\n## train\n").append(SettingsPrinter.markdown(TrainCommand.TRAIN));
         out.append("\n## launch\n").append(SettingsPrinter.markdown(LaunchCommand.LAUNCH));
+        out.append("\n## comm-bench\n").append(SettingsPrinter.markdown(CommBenchCommand.COMM_BENCH));
         out.append("\n## eval\n").append(SettingsPrinter.markdown(EVAL));
         out.append("\n## data\n").append(SettingsPrinter.markdown(DATA));
         out.append("\n## tune\n").append(SettingsPrinter.markdown(TuneCommand.TUNE));

@@ -95,6 +95,13 @@ final class Commands {
                         .build());
         add(
                 root,
+                "comm-bench",
+                "Measure what ranks can exchange: all-reduce, reduce-scatter and all-gather, by size.",
+                "sft-native launch --nproc-per-node 2 -- comm-bench --max-bytes 16777216",
+                List.of(),
+                CommBenchCommand.COMM_BENCH);
+        add(
+                root,
                 "eval",
                 "Score rows: loss, accuracy, answers.",
                 "sft-native eval --model out --eval-file held-out.json",

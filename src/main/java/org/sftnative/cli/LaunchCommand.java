@@ -15,8 +15,8 @@ import org.sftnative.config.SettingsSchema;
 import org.sftnative.dist.Place;
 
 /// `launch`: starts the ranks of this machine and watches them. They find one another, and end
-/// together, by themselves;
-/// this one passes signals on, ends whatever is left, and takes every rank along when it dies.
+/// together, by themselves; this one passes signals on, ends whatever is left, and takes every rank
+/// along when it dies.
 final class LaunchCommand {
     static final SettingsSchema<LaunchSettings> LAUNCH = SettingsSchema.of(LaunchSettings.class);
 
@@ -39,7 +39,7 @@ final class LaunchCommand {
     /// @param arguments of every rank
     /// @return the status of the first rank that failed, else rank 0's
     int run(LaunchSettings settings, List<String> arguments) throws IOException, InterruptedException {
-        if (arguments.isEmpty() || !arguments.getFirst().equals("train")) {
+        if (arguments.isEmpty() || !List.of("train", "comm-bench").contains(arguments.getFirst())) {
             throw new InputException("launch needs the command of its ranks after --"
                     + "\n  sft-native launch --nproc-per-node 2 -- train --model models/base ...");
         }
@@ -64,7 +64,7 @@ final class LaunchCommand {
     /// itself.
     private void pass(int signal, List<Process> ranks) {
         if (signal != INTERRUPT || !terminal) {
-            ranks.forEach(Process::destroy);
+            ranks.forEach(rank -> rank.toHandle().destroy()); // Process::destroy would end its input, too
         }
     }
 
@@ -73,7 +73,7 @@ final class LaunchCommand {
         for (int left = ranks.size(); left > 0; left--) {
             Process rank = first == 0 ? ended.take() : ended.poll(GRACE_SECONDS, TimeUnit.SECONDS);
             if (rank == null) {
-                err.println("error: " + left + " ranks did not end by themselves, and are killed");
+                err.println(left + (left == 1 ? " rank" : " ranks") + " did not end with the others: killed");
                 return first;
             }
             int status = rank.exitValue();

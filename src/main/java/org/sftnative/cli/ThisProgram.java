@@ -6,7 +6,8 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 
-/// This program's command line, to be started again: by the same Java with the same flags and class path or jar.
+/// This program's command line, to be started again: by the same Java with the same flags and class
+/// path or jar.
 final class ThisProgram {
     private ThisProgram() {}
 

@@ -3,27 +3,21 @@ package org.sftnative.cli;
 import java.io.PrintStream;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.function.IntConsumer;
 import java.util.function.UnaryOperator;
-import org.sftnative.InputException;
 import org.sftnative.config.ResolvedSettings;
 import org.sftnative.config.RunSettings;
 import org.sftnative.config.SettingValue;
 import org.sftnative.config.SettingsFile;
 import org.sftnative.config.SettingsPrinter;
 import org.sftnative.config.SettingsSchema;
-import org.sftnative.dist.Fault;
-import org.sftnative.dist.Place;
-import org.sftnative.dist.Rendezvous;
 import org.sftnative.dist.World;
 import org.sftnative.metrics.Screen;
-import org.sftnative.tensor.NativeOutput;
 import org.sftnative.train.RunControl;
 import picocli.CommandLine.ParseResult;
 
-/// `train`, alone or as one rank of several. Of those, rank 0 speaks.
+/// `train`, alone or as one rank of several.
 final class TrainCommand {
     static final SettingsSchema<RunSettings> TRAIN = SettingsSchema.of(RunSettings.class);
 
@@ -35,8 +29,8 @@ final class TrainCommand {
     private final Optional<IntConsumer> halt;
 
     /// @param located gives models of the Hub their directories, fetched if need be
-    /// @param halt ends the process at once: with it, signals ask the run to stop, and the environment may make
-    ///     this one rank of several
+    /// @param halt ends the process at once: with it, signals ask the run to stop, and the environment
+    ///     may make this one rank of several
     TrainCommand(
             Work work,
             UnaryOperator<ResolvedSettings> located,
@@ -67,10 +61,7 @@ final class TrainCommand {
         RunSettings settings = TRAIN.bind(located.apply(resolved));
         RunControl requests = new RunControl();
         Optional<Signals> signals = halt.map(end -> new Signals(_ -> requests.stop(), end));
-        Optional<Place> place = halt.flatMap(_ -> Place.of(System.getenv()));
-        return place.isPresent()
-                ? ranked(settings, place.get(), requests, signals)
-                : train(settings, requests, signals, World.ALONE);
+        return new AsRank(err, halt).run(settings.dist(), world -> train(settings, requests, signals, world));
     }
 
     private int train(RunSettings settings, RunControl requests, Optional<Signals> signals, World world)
@@ -90,32 +81,6 @@ final class TrainCommand {
                     ? signals.map(s -> s.status(CommandLineProgram.STOPPED)).orElse(CommandLineProgram.STOPPED)
                     : CommandLineProgram.OK;
         }
-    }
-
-    private int ranked(RunSettings settings, Place place, RunControl requests, Optional<Signals> signals)
-            throws Exception {
-        // Gloo tells standard output that it is connected
-        World world = NativeOutput.muted(() -> Rendezvous.join(place, settings.dist(), fault -> end(place, fault)));
-        try {
-            world.agree("version", Map.of("program", Version.ofThisBuild().toString()));
-            int status = train(settings, requests, signals, world);
-            world.close();
-            return status;
-        } catch (Exception | Error e) {
-            if (world.failed(e.getMessage() == null ? e.toString() : e.getMessage())) {
-                throw e;
-            }
-            return e instanceof InputException ? CommandLineProgram.BAD_INPUT : CommandLineProgram.FAILED;
-        }
-    }
-
-    /// Another rank is lost, and this one waits for it where nothing can wake it.
-    private void end(Place place, Fault fault) {
-        if (place.rank() == 0 || !fault.led()) {
-            err.println("error: " + fault);
-            err.flush();
-        }
-        halt.orElseThrow().accept(CommandLineProgram.FAILED);
     }
 
     private Screen screen() {

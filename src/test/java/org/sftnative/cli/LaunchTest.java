@@ -23,7 +23,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.sftnative.cli.Program.Outcome;
 
-/// Ranks as processes of their own: `launch`, what they say together, and what becomes of all when one is lost.
+/// Ranks as processes of their own: `launch`, what they say together, and what becomes of all when one
+/// is lost.
 class LaunchTest {
     /// From the loss of a rank to the end of all.
     private static final Duration SOON = Duration.ofSeconds(5);
@@ -54,7 +55,7 @@ class LaunchTest {
 
     @Test
     void twoRanksSayWhatOneProcessSaysAndTrainTheSameModel() throws Exception {
-        String[] settings = {"--num-train-epochs", "1", "--gradient-accumulation-steps", "2", "--logging-steps", "1"};
+        String[] settings = {"--num-train-epochs", "1", "--gradient-accumulation-steps", "2"};
         Outcome outcome = Program.process(Map.of("LC_ALL", "C.UTF-8"), List.of(), launched(2, settings));
         assertEquals("", outcome.err());
         assertEquals(0, outcome.status());
@@ -63,7 +64,8 @@ class LaunchTest {
         assertTrue(outcome.out().contains("2 (gloo"), outcome.out());
         assertFalse(outcome.out().contains("[Gloo]"), outcome.out());
         Path one = dir.resolve("one");
-        Program.train(one, rows, "--num-train-epochs", "1", "--logging-steps", "1").succeeded();
+        Program.train(one, rows, "--num-train-epochs", "1", "--logging-steps", "1")
+                .succeeded();
         List<Double> losses = Program.values(one, "loss");
         List<Double> others = Program.values(out, "loss");
         assertEquals(losses.size(), others.size());
@@ -77,7 +79,9 @@ class LaunchTest {
         lost("KILL", "rank 1: its process ended without a word");
         int saved = checkpoints().getLast();
         Outcome outcome = Program.process(
-                Map.of(), List.of(), launched(3, "--max-steps", "" + (saved + 2), "--save-steps", "1", "--resume", "--allow-changed"));
+                Map.of(),
+                List.of(),
+                launched(3, "--max-steps", "" + (saved + 2), "--save-steps", "1", "--resume", "--allow-changed"));
         assertEquals(0, outcome.status(), outcome.err());
     }
 
@@ -136,7 +140,8 @@ class LaunchTest {
         Path whole = dir.resolve("whole");
         Path kept = out;
         out = whole;
-        assertEquals(0, Program.process(Map.of(), List.of(), launched(2, settings)).status());
+        assertEquals(
+                0, Program.process(Map.of(), List.of(), launched(2, settings)).status());
         out = kept;
         start(2, settings);
         signal(1, "TERM");
@@ -145,10 +150,12 @@ class LaunchTest {
         int step = checkpoints().getLast();
         assertTrue(step > 0 && step < 60, "stopped at " + step);
         assertFalse(Files.exists(out.resolve("model.safetensors")));
-        String[] again = Stream.concat(Arrays.stream(settings), Stream.of("--resume")).toArray(String[]::new);
+        String[] again =
+                Stream.concat(Arrays.stream(settings), Stream.of("--resume")).toArray(String[]::new);
         assertEquals(0, Program.process(Map.of(), List.of(), launched(2, again)).status());
         assertArrayEquals(
-                Files.readAllBytes(whole.resolve("model.safetensors")), Files.readAllBytes(out.resolve("model.safetensors")));
+                Files.readAllBytes(whole.resolve("model.safetensors")),
+                Files.readAllBytes(out.resolve("model.safetensors")));
     }
 
     @Test
@@ -172,7 +179,7 @@ class LaunchTest {
         assertEquals(2, outcome.status());
         assertTrue(outcome.err().startsWith("error: launch needs the command of its ranks after --"), outcome.err());
         outcome = Program.run("launch", "--nnodes", "2", "--", "train");
-        assertTrue(outcome.err().startsWith("error: setting 'rdzv_endpoint' is absent"), outcome.err());
+        assertTrue(outcome.err().startsWith("error: setting 'rdzv_endpoint' (default) is absent"), outcome.err());
     }
 
     /// Starts a run and waits for its first step.
@@ -195,10 +202,14 @@ class LaunchTest {
 
     private void signal(int rank, String signal) throws Exception {
         for (ProcessHandle process : ranks) {
-            String environment = Files.readString(
-                    Path.of("/proc", "" + process.pid(), "environ"), StandardCharsets.ISO_8859_1);
+            String environment =
+                    Files.readString(Path.of("/proc", "" + process.pid(), "environ"), StandardCharsets.ISO_8859_1);
             if (Arrays.asList(environment.split("\0")).contains("RANK=" + rank)) {
-                assertEquals(0, new ProcessBuilder("kill", "-" + signal, "" + process.pid()).start().waitFor());
+                assertEquals(
+                        0,
+                        new ProcessBuilder("kill", "-" + signal, "" + process.pid())
+                                .start()
+                                .waitFor());
                 return;
             }
         }
@@ -226,8 +237,19 @@ class LaunchTest {
     private String[] launched(int size, String... settings) {
         List<String> args = new ArrayList<>(List.of("launch", "--nproc-per-node", "" + size, "--"));
         args.addAll(List.of(
-                "train", "--model", Program.BASE.toString(), "--threads", "1", "--output-dir", out.toString(),
-                "--train-file", rows.toString(), "--per-device-train-batch-size", "4", "--logging-steps", "1"));
+                "train",
+                "--model",
+                Program.BASE.toString(),
+                "--threads",
+                "1",
+                "--output-dir",
+                out.toString(),
+                "--train-file",
+                rows.toString(),
+                "--per-device-train-batch-size",
+                "4",
+                "--logging-steps",
+                "1"));
         args.addAll(Arrays.asList(settings));
         return args.toArray(String[]::new);
     }
