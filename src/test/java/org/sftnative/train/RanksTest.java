@@ -172,7 +172,12 @@ class RanksTest {
                 Map.of("learning_rate", "1e-4", "max_grad_norm", "0.5", "weight_decay", "0.1", "num_train_epochs", "2");
         Path each = train(3, "each", 18, with(settings, batch(2, 1)));
         Path shared = train(3, "shared", 18, with(with(settings, batch(2, 1)), Map.of("sharding", "zero1")));
-        assertEquals(3, OptimizerParts.count(Checkpoints.list(shared).getLast()));
+        Path parts = Checkpoints.list(shared).getLast();
+        double whole = Files.size(OptimizerParts.file(Checkpoints.list(each).getLast(), 0, 1));
+        assertEquals(3, OptimizerParts.count(parts));
+        for (int rank = 0; rank < 3; rank++) { // a third of the state each, to 5%
+            assertEquals(whole / 3, Files.size(OptimizerParts.file(parts, rank, 3)), whole / 3 * 0.05);
+        }
         TensorAssert.assertNormClose("m", moments(each), moments(shared), 1e-5);
         TensorAssert.assertNormClose("weights", weights(each), weights(shared), 1e-6);
         Map<String, String> plus = Map.of("lora_r", "4", "lora_plus_ratio", "16", "learning_rate", "1e-3");
