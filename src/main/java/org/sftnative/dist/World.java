@@ -2,7 +2,6 @@ package org.sftnative.dist;
 
 import java.util.Map;
 import java.util.Optional;
-import java.util.stream.IntStream;
 import org.bytedeco.pytorch.Device;
 import org.bytedeco.pytorch.Tensor;
 
@@ -99,16 +98,19 @@ public interface World extends AutoCloseable {
 
     /// The sum over ranks of one of the numbers of an [#exchange].
     static double sum(double[][] exchanged, int column) {
-        return IntStream.range(0, exchanged.length)
-                .mapToDouble(rank -> exchanged[rank][column])
-                .sum();
+        double sum = 0;
+        for (double[] rank : exchanged) {
+            sum += rank[column];
+        }
+        return sum;
     }
 
     /// The largest of one of the numbers.
     static double max(double[][] exchanged, int column) {
-        return IntStream.range(0, exchanged.length)
-                .mapToDouble(rank -> exchanged[rank][column])
-                .max()
-                .orElseThrow();
+        double max = exchanged[0][column];
+        for (double[] rank : exchanged) {
+            max = Math.max(max, rank[column]);
+        }
+        return max;
     }
 }

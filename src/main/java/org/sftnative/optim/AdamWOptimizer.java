@@ -132,8 +132,7 @@ public final class AdamWOptimizer implements AutoCloseable {
         Tensor measured = clip.orElseThrow(() -> new IllegalStateException("no gradient was measured"));
         try (PointerScope _ = new PointerScope();
                 NoGradGuard _ = new NoGradGuard()) {
-            AdamWUpdate now = update.at(learningRate, steps + 1);
-            groups.forEach(group -> update(group, now, measured));
+            groups.forEach(group -> update(group, learningRate, measured));
         }
         if (isSharded()) {
             world.allGather(weights);
@@ -143,7 +142,8 @@ public final class AdamWOptimizer implements AutoCloseable {
     }
 
     /// The elements of a group in this rank's part.
-    private void update(RateGroup group, AdamWUpdate now, Tensor clip) {
+    private void update(RateGroup group, double learningRate, Tensor clip) {
+        AdamWUpdate now = update.at(learningRate * group.ratio(), steps + 1);
         long from = Math.max(group.from(), part.from());
         long n = Math.min(group.to(), part.to()) - from;
         if (n <= 0) {
@@ -153,7 +153,7 @@ public final class AdamWOptimizer implements AutoCloseable {
                 some(weights, from, n),
                 some(gradients, from, n),
                 groups.size() == 1 ? state : state.part(from - part.from(), n),
-                now.at(now.learningRate() * group.ratio(), now.step()).part(from, n),
+                n == weights.numel() ? now : now.part(from, n),
                 clip);
     }
 

@@ -2,7 +2,6 @@ package org.sftnative.train;
 
 import java.util.Arrays;
 import java.util.Optional;
-import org.sftnative.data.MicroBatch;
 import org.sftnative.data.Step;
 import org.sftnative.dist.World;
 import org.sftnative.metrics.RunEvent;
@@ -21,7 +20,9 @@ final class RankLoads {
 
     /// Counts this rank's part of a step.
     void trained(Step step) {
-        tokens += step.microBatches().stream().mapToInt(MicroBatch::tokens).sum();
+        for (int i = 0; i < step.microBatches().size(); i++) {
+            tokens += step.microBatches().get(i).tokens();
+        }
     }
 
     /// A meeting of all ranks; absent in a run of one process.

@@ -41,6 +41,7 @@ public final class TrainLoop {
     private final EmbeddingNoise noise;
     private final World world;
     private final RankLoads loads;
+    private final double[] mine = new double[2]; // summed loss, and the tokens of a micro-batch that was too large
     private final long totalSteps;
 
     /// What happens between steps.
@@ -144,15 +145,15 @@ public final class TrainLoop {
             Step step = plan.step(state.step(), microBatchTokens);
 
             // 2. gradients add up over micro-batches, then ranks; each loss is divided by the whole step's label tokens
-            double mine = 0;
-            int tooLarge = 0;
+            mine[0] = 0;
+            mine[1] = 0;
             try {
-                mine = forwardBackward(step, state.step());
+                mine[0] = forwardBackward(step, state.step());
             } catch (RuntimeException e) {
-                tooLarge = Recovery.tooLarge(step, e);
+                mine[1] = Recovery.tooLarge(step, e);
             }
-            double[][] ranks = world.exchange(mine, tooLarge);
-            tooLarge = (int) World.max(ranks, 1);
+            double[][] ranks = world.exchange(mine);
+            int tooLarge = (int) World.max(ranks, 1);
             if (tooLarge > 0) {
                 state = state.withMicroBatchTokens(recovery.smaller(tooLarge, state.step()));
                 model.shrink();
@@ -221,8 +222,8 @@ public final class TrainLoop {
     /// @return the summed loss of its label tokens, read from the device once
     private double forwardBackward(Step step, long index) {
         model.startStep();
-        if (step.microBatches().stream().allMatch(micro -> micro.labelTokens() == 0)) {
-            model.parameters().zeroGradients(); // fewer rows than ranks: this one adds nothing
+        if (step.microBatches().isEmpty()) { // fewer rows than ranks: this one adds nothing
+            model.parameters().zeroGradients();
             return 0;
         }
         try (PointerScope _ = new PointerScope()) {
