@@ -12,6 +12,7 @@ import java.util.function.IntConsumer;
 import java.util.function.Supplier;
 import org.sftnative.InputException;
 import org.sftnative.config.ChatSettings;
+import org.sftnative.config.CommBenchSettings;
 import org.sftnative.config.DownloadSettings;
 import org.sftnative.config.EvalSettings;
 import org.sftnative.config.ExportSettings;
@@ -20,19 +21,16 @@ import org.sftnative.config.InitSettings;
 import org.sftnative.config.MergeSettings;
 import org.sftnative.config.ReportSettings;
 import org.sftnative.config.ResolvedSettings;
-import org.sftnative.config.RunSettings;
 import org.sftnative.config.ServeSettings;
 import org.sftnative.config.SettingValue;
-import org.sftnative.config.SettingsFile;
 import org.sftnative.config.SettingsPrinter;
 import org.sftnative.config.SettingsSchema;
 import org.sftnative.data.DataReport;
+import org.sftnative.dist.RanksException;
 import org.sftnative.io.HubClient;
 import org.sftnative.io.HubException;
 import org.sftnative.io.HubSettings;
-import org.sftnative.metrics.Screen;
 import org.sftnative.tensor.TorchErrors;
-import org.sftnative.train.RunControl;
 import org.sftnative.train.RunLostException;
 import org.sftnative.tune.study.StorageException;
 import picocli.AutoComplete;
@@ -53,7 +51,6 @@ public final class CommandLineProgram {
     /// A run was asked to stop before its end (`touch OUT/stop`), and has saved. After a signal: 128 and its number.
     public static final int STOPPED = 3;
 
-    static final SettingsSchema<RunSettings> TRAIN = SettingsSchema.of(RunSettings.class);
     static final SettingsSchema<EvalSettings> EVAL = SettingsSchema.of(EvalSettings.class);
     static final SettingsSchema<ReportSettings> DATA = SettingsSchema.of(ReportSettings.class);
     static final SettingsSchema<GenerateSettings> GENERATE = SettingsSchema.of(GenerateSettings.class);
@@ -132,7 +129,19 @@ public final class CommandLineProgram {
         }
         switch (command.commandSpec().name()) {
             case "train" -> {
-                return train(command);
+                return new TrainCommand(
+                                work, given -> models.located(given, HubClient.Need.MODEL), out, err, terminal, halt)
+                        .run(command);
+            }
+            case "launch" -> {
+                return new LaunchCommand(err, terminal, halt).run(bind(LaunchCommand.LAUNCH, command), typed(command));
+            }
+            case "comm-bench" -> {
+                CommBenchSettings settings = bind(CommBenchCommand.COMM_BENCH, command);
+                return new AsRank(err, halt).run(settings.dist(), world -> {
+                    CommBenchCommand.run(settings, world, out);
+                    return OK;
+                });
             }
             case "eval" -> eval(command);
             case "data" -> data(command);
@@ -175,36 +184,6 @@ public final class CommandLineProgram {
             default -> throw new IllegalStateException(command.commandSpec().name());
         }
         return OK;
-    }
-
-    private int train(ParseResult command) throws Exception {
-        String config = Arguments.value(command.matchedOptionValue("--config", ""));
-        List<SettingValue> file = config.isEmpty() ? List.of() : SettingsFile.read(Path.of(config));
-        ResolvedSettings resolved = TRAIN.resolve(file, SettingsOptions.given(TRAIN, command));
-        if (command.hasMatchedOption("--print-config")) {
-            if (TRAIN.missing(resolved).isEmpty()) {
-                TRAIN.bind(resolved); // what is printed as ready to run is checked as if it were run
-            }
-            out.print(SettingsPrinter.yaml(TRAIN, resolved));
-            return OK;
-        }
-        RunSettings settings = located(TRAIN, resolved, HubClient.Need.MODEL);
-        RunControl requests = new RunControl();
-        Optional<Signals> signals = halt.map(end -> new Signals(requests::stop, end));
-        try (RunListeners listeners = new RunListeners(settings, out, err, screen())) {
-            try {
-                work.train(settings, List.of(listeners), requests);
-            } catch (Exception | Error e) {
-                listeners.failed(e);
-                throw e;
-            }
-            return listeners.stopped() ? signals.map(s -> s.status(STOPPED)).orElse(STOPPED) : OK;
-        }
-    }
-
-    private Screen screen() {
-        boolean erases = terminal && !"dumb".equals(System.getenv("TERM"));
-        return erases ? new Screen(true, DataText.colours(true, System.getenv()), TerminalSize::columns) : Screen.FILE;
     }
 
     private void eval(ParseResult command) throws Exception {
@@ -254,6 +233,13 @@ public final class CommandLineProgram {
         return schema.bind(models.located(given, need));
     }
 
+    /// What comes after the `--` of `launch`.
+    private static List<String> typed(ParseResult command) {
+        return command.matchedPositionalValue(0, List.<String>of()).stream()
+                .map(Arguments::value)
+                .toList();
+    }
+
     private static DownloadSettings downloaded(ParseResult command) {
         List<SettingValue> given = new ArrayList<>(SettingsOptions.given(DOWNLOAD, command));
         String model = Arguments.value(command.matchedPositionalValue(0, ""));
@@ -292,7 +278,9 @@ public final class CommandLineProgram {
                 Names are transformers' and TRL's. On and off: `--shuffle`, `--no-shuffle`. \
                 `train --print-config` prints what a run would use.
                 """);
-        out.append("\n## train\n").append(SettingsPrinter.markdown(TRAIN));
+        out.append("\n## train\n").append(SettingsPrinter.markdown(TrainCommand.TRAIN));
+        out.append("\n## launch\n").append(SettingsPrinter.markdown(LaunchCommand.LAUNCH));
+        out.append("\n## comm-bench\n").append(SettingsPrinter.markdown(CommBenchCommand.COMM_BENCH));
         out.append("\n## eval\n").append(SettingsPrinter.markdown(EVAL));
         out.append("\n## data\n").append(SettingsPrinter.markdown(DATA));
         out.append("\n## tune\n").append(SettingsPrinter.markdown(TuneCommand.TUNE));
@@ -317,10 +305,12 @@ public final class CommandLineProgram {
             err.println("error: " + error.getMessage());
             return BAD_INPUT;
         }
-        Optional<String> known =
-                error instanceof RunLostException || error instanceof StorageException || error instanceof HubException
-                        ? Optional.of(error.getMessage())
-                        : TorchErrors.explain(error);
+        Optional<String> known = error instanceof RunLostException
+                        || error instanceof RanksException
+                        || error instanceof StorageException
+                        || error instanceof HubException
+                ? Optional.of(error.getMessage())
+                : TorchErrors.explain(error);
         known = known.or(() -> NativesErrors.explain(error));
         if (known.isPresent()) {
             err.println("error: " + known.get());

@@ -23,7 +23,7 @@ final class Commands {
 
     /// Commands by what a person wants; one that is not here is listed last.
     private static final List<Task> TASKS = List.of(
-            new Task("Train", List.of("train", "checkpoints", "tune", "merge", "init")),
+            new Task("Train", List.of("train", "launch", "checkpoints", "tune", "merge", "init")),
             new Task("Look at rows and runs", List.of("data", "report", "dashboard", "info")),
             new Task("Use a model", List.of("generate", "chat", "eval", "serve", "export")));
 
@@ -74,7 +74,32 @@ final class Commands {
                 "Fine-tune a model on instruction rows.",
                 "sft-native train --model models/base --train-file rows.json --output-dir out",
                 List.of(config, printConfig),
-                CommandLineProgram.TRAIN);
+                TrainCommand.TRAIN);
+        add(
+                root,
+                "launch",
+                "Train with several processes of this machine, and of others: a rank each.",
+                "sft-native launch --nproc-per-node 4 -- train --model models/base --train-file rows.json --output-dir out",
+                List.of(),
+                LaunchCommand.LAUNCH);
+        root.subcommands()
+                .get("launch")
+                .getCommandSpec()
+                .addPositional(PositionalParamSpec.builder()
+                        .paramLabel("ARGUMENT")
+                        .type(List.class)
+                        .auxiliaryTypes(String.class)
+                        .arity("0..*")
+                        .index("0..*")
+                        .description("after --: the command that every rank runs")
+                        .build());
+        add(
+                root,
+                "comm-bench",
+                "Measure what ranks can exchange: all-reduce, reduce-scatter and all-gather, by size.",
+                "sft-native launch --nproc-per-node 2 -- comm-bench --max-bytes 16777216",
+                List.of(),
+                CommBenchCommand.COMM_BENCH);
         add(
                 root,
                 "eval",

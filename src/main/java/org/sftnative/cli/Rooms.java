@@ -18,6 +18,7 @@ import org.sftnative.data.StepPlan;
 import org.sftnative.data.StepShape;
 import org.sftnative.data.Tokenizer;
 import org.sftnative.data.TrainingData;
+import org.sftnative.dist.World;
 import org.sftnative.io.ModelDirectory;
 import org.sftnative.metrics.RunListener;
 import org.sftnative.metrics.Units;
@@ -37,8 +38,8 @@ final class Rooms implements Work {
     private static final int DEFAULT_MICRO_BATCH_TOKENS = 4096;
 
     @Override
-    public void train(RunSettings settings, List<RunListener> listeners, RunControl requests) {
-        Training.run(settings, Recipe.STANDARD, listeners, requests);
+    public void train(RunSettings settings, List<RunListener> listeners, RunControl requests, World world) {
+        Training.run(settings, Recipe.STANDARD, listeners, requests, world);
     }
 
     @Override

@@ -33,7 +33,7 @@ final class ServeCommand {
     /// @return the exit status: 128 and the signal's number
     int run(ServeSettings settings) throws InterruptedException {
         CountDownLatch stop = new CountDownLatch(1);
-        Optional<Signals> signals = halt.map(end -> new Signals(stop::countDown, end));
+        Optional<Signals> signals = halt.map(end -> new Signals(_ -> stop.countDown(), end));
         Consumer<Throwable> problems =
                 problem -> err.println("error: " + TorchErrors.explain(problem).orElse(String.valueOf(problem)));
         List<OpenModel> models = new ArrayList<>();

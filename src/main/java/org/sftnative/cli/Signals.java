@@ -11,16 +11,16 @@ final class Signals {
 
     /// From here on, signals ask and no longer kill.
     ///
-    /// @param stop what the first does
+    /// @param stop what the first does, told its number
     /// @param halt ends the process with a status, at once
-    Signals(Runnable stop, IntConsumer halt) {
+    Signals(IntConsumer stop, IntConsumer halt) {
         for (String name : new String[] {"TERM", "INT"}) {
             Signal.handle(new Signal(name), signal -> {
                 if (received != 0) {
                     halt.accept(128 + signal.getNumber());
                 }
                 received = signal.getNumber();
-                stop.run();
+                stop.accept(received);
             });
         }
     }

@@ -84,12 +84,12 @@ final class TuneCommand {
             TrialPlaces.told(settings, machine); // refuses while nothing is written
         }
         AtomicReference<Runnable> stop = new AtomicReference<>(() -> {});
-        Optional<Signals> signals = halt.map(end -> new Signals(() -> stop.get().run(), end));
+        Optional<Signals> signals = halt.map(end -> new Signals(_ -> stop.get().run(), end));
         try (Study study = open(settings, typed)) {
             TrialPlaces places = TrialPlaces.of(settings, study, machine, located);
             out.println("study " + study.output() + ", " + places.why());
             LiveTable table = new LiveTable(study, out, terminal);
-            Study.Place place = new Study.Place(places.slots(), places.threads(), TrialCommand::of);
+            Study.Place place = new Study.Place(places.slots(), places.threads(), ThisProgram::trial);
             boolean finished = study.work(settings, place, table, stop::set);
             StudyResults results = study.results();
             table.end(results, results.best().flatMap(best -> study.model(best.number())));

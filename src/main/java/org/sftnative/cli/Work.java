@@ -11,6 +11,7 @@ import org.sftnative.config.MergeSettings;
 import org.sftnative.config.ReportSettings;
 import org.sftnative.config.RunSettings;
 import org.sftnative.data.DataReport;
+import org.sftnative.dist.World;
 import org.sftnative.metrics.RunListener;
 import org.sftnative.train.RunControl;
 
@@ -20,7 +21,8 @@ public interface Work {
     /// Trains, telling the listeners; they stay open, whoever made them closes them.
     ///
     /// @param requests asks the run to stop
-    void train(RunSettings settings, List<RunListener> listeners, RunControl requests) throws Exception;
+    /// @param world the ranks that train together
+    void train(RunSettings settings, List<RunListener> listeners, RunControl requests, World world) throws Exception;
 
     /// Scores rows; `text` gets the report.
     void eval(EvalSettings settings, Consumer<String> text) throws Exception;

@@ -54,6 +54,19 @@ public record ModelSettings(
                 bnb_4bitUseDoubleQuant);
     }
 
+    /// The same elsewhere.
+    public ModelSettings on(String otherDevice, int otherThreads) {
+        return new ModelSettings(
+                modelNameOrPath,
+                otherDevice,
+                precision,
+                otherThreads,
+                adapter,
+                loadIn_4bit,
+                loadIn_8bit,
+                bnb_4bitUseDoubleQuant);
+    }
+
     public ModelSettings {
         Check.that(
                 device.matches("auto|cpu|cuda(:\\d{1,3})?"), "device", "'" + device + "'", "auto, cpu, cuda or cuda:N");

@@ -12,7 +12,8 @@ public record RunSettings(
         TrainingSettings training,
         LoraSettings lora,
         SpikeSettings spikes,
-        MonitorSettings monitor) {
+        MonitorSettings monitor,
+        DistSettings dist) {
     public RunSettings {
         boolean adapters = lora.enabled() || !model.adapter().isEmpty();
         if (model.adapter().size() > 1) {
@@ -50,7 +51,21 @@ public record RunSettings(
             RowSettings rows,
             EncodingSettings encoding,
             TrainingSettings training) {
-        this(model, data, rows, encoding, training, LoraSettings.NONE, SpikeSettings.OFF, MonitorSettings.NONE);
+        this(
+                model,
+                data,
+                rows,
+                encoding,
+                training,
+                LoraSettings.NONE,
+                SpikeSettings.OFF,
+                MonitorSettings.NONE,
+                DistSettings.DEFAULT);
+    }
+
+    /// The same run of another model, or of this one elsewhere.
+    public RunSettings with(ModelSettings other) {
+        return new RunSettings(other, data, rows, encoding, training, lora, spikes, monitor, dist);
     }
 
     /// The run of a settings file, as `train --config` takes it.

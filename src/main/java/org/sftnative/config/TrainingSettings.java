@@ -13,10 +13,10 @@ public record TrainingSettings(
         @Setting(doc = "write into an output directory that is not empty", value = "false")
         boolean overwriteOutputDir,
 
-        @Setting(doc = "rows of a batch", value = "4", aliases = "batch_size")
+        @Setting(doc = "rows of a batch of each rank", value = "4", aliases = "batch_size")
         int perDeviceTrainBatchSize,
 
-        @Setting(doc = "batches of a step: a step is batch x accumulation rows", value = "4")
+        @Setting(doc = "batches of a step: a step is batch x accumulation x ranks rows", value = "4")
         int gradientAccumulationSteps,
 
         @Setting(
@@ -193,8 +193,13 @@ public record TrainingSettings(
         return evalSteps == 0 ? loggingSteps : evalSteps;
     }
 
-    /// Rows of an optimizer step.
+    /// Rows of an optimizer step of one process.
     public int rowsPerStep() {
-        return perDeviceTrainBatchSize * gradientAccumulationSteps;
+        return rowsPerStep(1);
+    }
+
+    /// Rows of an optimizer step: batch x accumulation x ranks, as transformers has it.
+    public int rowsPerStep(int ranks) {
+        return Math.multiplyExact(perDeviceTrainBatchSize * gradientAccumulationSteps, ranks);
     }
 }

@@ -22,6 +22,7 @@ public final class StepPlan {
     private final Blend blend;
     private final long seed;
     private final boolean shuffle;
+    private final Share share;
     private final List<Long> firstSteps = new ArrayList<>(List.of(0L)); // of the epochs counted so far
     private volatile Epoch current = new Epoch(-1, new int[0], new int[1], 0); // only saves ordering anew each step
 
@@ -44,15 +45,27 @@ public final class StepPlan {
     /// @param shuffle whether packed sequences have an order of their own, else that of their first
     ///     documents
     public StepPlan(Dataset dataset, StepShape shape, Blend blend, int microBatchTokens, long seed, boolean shuffle) {
+        this(dataset.documents(), shape, blend, microBatchTokens, seed, shuffle, Share.ALL);
+    }
+
+    private StepPlan(
+            List<Document> documents,
+            StepShape shape,
+            Blend blend,
+            int microBatchTokens,
+            long seed,
+            boolean shuffle,
+            Share share) {
         if (microBatchTokens < 1) {
             throw new IllegalArgumentException(microBatchTokens + " tokens a micro-batch, must be at least 1");
         }
-        this.documents = dataset.documents();
+        this.documents = documents;
         this.shape = shape;
         this.blend = blend;
         this.microBatchTokens = microBatchTokens;
         this.seed = seed;
         this.shuffle = shuffle;
+        this.share = share;
     }
 
     /// Steps of whole rows, files one after another.
@@ -74,6 +87,12 @@ public final class StepPlan {
             Dataset dataset, DataSettings settings, StepShape shape, int microBatchTokens, long seed) {
         Blend blend = new Blend(dataset, settings.combine(), seed, settings.shuffle());
         return new StepPlan(dataset, shape, blend, microBatchTokens, seed, settings.shuffle());
+    }
+
+    /// The same steps, of each of which this process trains one part: the other ranks of the run train
+    /// the others.
+    public StepPlan of(Share part) {
+        return new StepPlan(documents, shape, blend, microBatchTokens, seed, shuffle, part);
     }
 
     /// Steps of an epoch.
@@ -159,7 +178,7 @@ public final class StepPlan {
                 .mapToObj(i -> documents.get(epoch.order()[i]))
                 .toList();
         List<MicroBatch> microBatches =
-                cut(rows, tokens).stream().map(MicroBatch::of).toList();
+                cut(share.of(rows), tokens).stream().map(MicroBatch::of).toList();
         return new Step(
                 microBatches,
                 rows.size(),

@@ -1,9 +1,11 @@
 package org.sftnative.metrics;
 
 import java.io.PrintStream;
+import java.util.DoubleSummaryStatistics;
 import java.util.List;
 import java.util.Map;
 import java.util.function.LongSupplier;
+import java.util.function.ToDoubleFunction;
 
 /// What a person sees of a run: what was decided and why, a line for each logged step, and on a terminal a progress
 /// line that follows every step. Only alerts (red), warnings (yellow) and the end (green) have colours.
@@ -84,6 +86,7 @@ public final class ConsoleProgress implements RunListener {
                 line("saved " + saved.directory() + " (" + Units.duration(saved.seconds()) + ")");
             case RunEvent.Alerted alert ->
                 line(screen.red("alert") + " at step " + alert.step() + ": " + alert.message());
+            case RunEvent.Shared shared -> line(shared(shared));
             case RunEvent.Sampled sample -> sample(sample);
             case RunEvent.Warned warned -> line(screen.yellow("warning") + ": " + warned.message());
             case RunEvent.Stopped stopped ->
@@ -92,6 +95,22 @@ public final class ConsoleProgress implements RunListener {
             case RunEvent.Failed _ -> erase();
             case RunEvent.Finished done -> finish(done);
         }
+    }
+
+    private static String shared(RunEvent.Shared shared) {
+        DoubleSummaryStatistics rates = statistics(shared, RunEvent.Load::tokensPerSecond);
+        DoubleSummaryStatistics waiting = statistics(shared, RunEvent.Load::waiting);
+        return Units.format(
+                "  ranks: %.0f to %.0f tokens/s each, %.1f%% of the time sending, %.1f%% waiting (at most %.1f%%)",
+                rates.getMin(),
+                rates.getMax(),
+                100 * statistics(shared, RunEvent.Load::sending).getAverage(),
+                100 * waiting.getAverage(),
+                100 * waiting.getMax());
+    }
+
+    private static DoubleSummaryStatistics statistics(RunEvent.Shared shared, ToDoubleFunction<RunEvent.Load> value) {
+        return shared.ranks().stream().mapToDouble(value).summaryStatistics();
     }
 
     /// One answer of each evaluation; the report has all.

@@ -68,6 +68,15 @@ public final class EventsFile implements RunListener {
                         .put("seconds", saved.seconds());
             case RunEvent.Alerted alert ->
                 line.put("event", "alert").put("kind", alert.kind()).put("message", alert.message());
+            case RunEvent.Shared shared -> {
+                line.put("event", "ranks");
+                shared.ranks()
+                        .forEach(load -> line.withArray("ranks")
+                                .addObject()
+                                .put("tokens_per_second", load.tokensPerSecond())
+                                .put("waiting", load.waiting())
+                                .put("sending", load.sending()));
+            }
             case RunEvent.Sampled sample ->
                 line.put("event", "sample")
                         .put("prompt", sample.prompt())
@@ -87,6 +96,7 @@ public final class EventsFile implements RunListener {
         return switch (event) {
             case RunEvent.Saved saved -> saved.step();
             case RunEvent.Alerted alert -> alert.step();
+            case RunEvent.Shared shared -> shared.step();
             case RunEvent.Sampled sample -> sample.step();
             default -> step;
         };

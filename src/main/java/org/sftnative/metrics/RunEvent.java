@@ -1,6 +1,7 @@
 package org.sftnative.metrics;
 
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 
 /// What happens in a run, in order. The loop tells; whoever wants to know listens.
@@ -51,6 +52,22 @@ public sealed interface RunEvent {
             return seconds > 0 ? tokens / seconds : 0;
         }
     }
+
+    /// How several ranks have shared the work since the last logged step.
+    ///
+    /// @param ranks by number
+    record Shared(long step, List<Load> ranks) implements RunEvent {
+        public Shared {
+            ranks = List.copyOf(ranks);
+        }
+    }
+
+    /// What one rank did.
+    ///
+    /// @param tokensPerSecond real tokens of its own part, a second of wall time
+    /// @param waiting part of the time that it waited for slower ranks
+    /// @param sending part of the time that it exchanged gradients and weights
+    record Load(double tokensPerSecond, double waiting, double sending) {}
 
     /// The evaluation rows were scored.
     ///

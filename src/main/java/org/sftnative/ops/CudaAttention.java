@@ -26,7 +26,7 @@ import org.sftnative.tensor.Tensors;
 /// kv heads; nothing is copied to be padded.
 final class CudaAttention {
     private static final int DENSE_FROM = 512;
-    private static final int ALONE_FROM = Integer.getInteger("sft.alone", 1024);
+    private static final int ALONE_FROM = 1024;
     private static final long ALONE_WORK = 2 * 132 * 128; // heads x rows: two blocks of 128 for each multiprocessor
     private static final int SLOT = 128;
     private static final String FLASH = "aten::_flash_attention_forward";

@@ -255,8 +255,8 @@ public final class CudaOps implements Ops {
                                 at(s.mScale()),
                                 at(s.vScale()),
                                 weights.numel(),
-                                0,
-                                u.decayed(),
+                                first(s, u),
+                                first(s, u) + u.decayed(),
                                 0),
                         new AdamW.Step(
                                 u.learningRate(),
@@ -268,6 +268,11 @@ public final class CudaOps implements Ops {
                                 u.seed()),
                         at(clip),
                         stream);
+    }
+
+    /// Where there are no random bits, places need not be multiples of a block.
+    private static long first(AdamWState s, AdamWUpdate u) {
+        return s.masters() == AdamWState.Masters.STOCHASTIC || s.moments() != AdamWState.Moments.FP32 ? u.first() : 0;
     }
 
     @Override

@@ -6,47 +6,79 @@ import java.util.SequencedMap;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.NoGradGuard;
 import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.global.torch.ScalarType;
+import org.sftnative.dist.Part;
+import org.sftnative.dist.World;
 import org.sftnative.ops.AdamWState;
 import org.sftnative.ops.AdamWUpdate;
 import org.sftnative.ops.Ops;
+import org.sftnative.tensor.Devices;
 import org.sftnative.tensor.Scopes;
 import org.sftnative.tensor.Tensors;
 
-/// AdamW with clipping over a flat buffer of weights.
+/// AdamW with clipping over a flat buffer of weights, of which every rank of a run has the whole; of
+/// the optimizer's state it has the whole, or its [Part].
 public final class AdamWOptimizer implements AutoCloseable {
     private final Ops ops;
     private final Tensor weights;
     private final Tensor gradients;
+    private final Part part;
     private final AdamWUpdate update;
     private final AdamWState state;
     private final List<RateGroup> groups;
+    private final World world;
     private long steps;
     private Optional<Tensor> clip = Optional.empty();
 
     /// @param weights (n) flat; updated in place
     /// @param gradients (n) flat
-    /// @param update betas, epsilon, weight decay and what it spares; rate and step are each update's own
-    /// @param state of n elements, closed with this
+    /// @param update betas, epsilon, weight decay and what it spares; rate and step are each update's
+    ///     own
+    /// @param state of n elements, or of this rank's part of them; closed with this
     public AdamWOptimizer(Ops ops, Tensor weights, Tensor gradients, AdamWUpdate update, AdamWState state) {
-        this(ops, weights, gradients, update, state, RateGroup.all(weights.numel()));
+        this(ops, weights, gradients, update, state, RateGroup.all(weights.numel()), World.ALONE);
     }
 
-    /// The same with more than one learning rate.
+    /// The same with more than one learning rate, and as one of several ranks.
     ///
     /// @param groups all elements, in order; more than one only with fp32 weights and moments
+    /// @param world the ranks that each have a share of the gradient
     public AdamWOptimizer(
-            Ops ops, Tensor weights, Tensor gradients, AdamWUpdate update, AdamWState state, List<RateGroup> groups) {
+            Ops ops,
+            Tensor weights,
+            Tensor gradients,
+            AdamWUpdate update,
+            AdamWState state,
+            List<RateGroup> groups,
+            World world) {
         this.ops = ops;
         this.weights = weights;
         this.gradients = gradients;
         this.update = update;
         this.state = state;
         this.groups = List.copyOf(groups);
+        this.world = world;
+        long n = weights.numel();
+        this.part = state.m().numel() == n ? new Part(0, n) : Part.of(n, world.rank(), world.size());
     }
 
     /// Updates done.
     public long steps() {
         return steps;
+    }
+
+    /// Makes the gradient that of the whole step, once: the sum of what the ranks have; in this rank's
+    /// part at least.
+    public void reduce() {
+        if (isSharded()) {
+            world.reduceScatter(gradients);
+        } else {
+            world.sum(gradients);
+        }
+    }
+
+    private boolean isSharded() {
+        return part.count() < weights.numel();
     }
 
     /// One update of every weight, by the gradient scaled down to a norm: once, after all micro-batches. A
@@ -71,12 +103,26 @@ public final class AdamWOptimizer implements AutoCloseable {
     public double clip(double maxNorm) {
         forget();
         try (NoGradGuard _ = new NoGradGuard()) {
-            Tensor measured = Scopes.keep(() -> ops.clip(gradients, maxNorm));
+            Tensor measured = Scopes.keep(() -> measure(maxNorm));
             clip = Optional.of(measured);
             try (PointerScope _ = new PointerScope()) {
                 return Tensors.floats(measured)[0]; // the one read of the device that a step's end costs
             }
         }
+    }
+
+    /// What `Ops.clip` gives, of the whole gradient.
+    private Tensor measure(double maxNorm) {
+        Tensor mine = ops.clip(some(gradients, part.from(), part.count()), maxNorm);
+        if (!isSharded()) {
+            return mine;
+        }
+        double[] values = Tensors.doubles(Tensors.to(mine.to(ScalarType.Double), Devices.cpu()));
+        double norm = Math.sqrt(World.sum(world.exchange(values[0] * values[0]), 0));
+        values[0] = norm;
+        values[1] = maxNorm > 0 ? Math.min(1, maxNorm / (norm + 1e-6)) : 1;
+        values[2] = Double.isFinite(norm) ? 1 : 0;
+        return Tensors.to(Tensors.ofDoubles(values).to(mine.scalar_type()), mine.device());
     }
 
     /// One update of every weight, by the gradient that [#clip] measured. The norm must be finite.
@@ -88,23 +134,31 @@ public final class AdamWOptimizer implements AutoCloseable {
                 NoGradGuard _ = new NoGradGuard()) {
             groups.forEach(group -> update(group, learningRate, measured));
         }
+        if (isSharded()) {
+            world.allGather(weights);
+        }
         steps++;
         forget();
     }
 
+    /// The elements of a group in this rank's part.
     private void update(RateGroup group, double learningRate, Tensor clip) {
         AdamWUpdate now = update.at(learningRate * group.ratio(), steps + 1);
-        if (groups.size() == 1) {
-            ops.adamw(weights, gradients, state, now, clip);
+        long from = Math.max(group.from(), part.from());
+        long n = Math.min(group.to(), part.to()) - from;
+        if (n <= 0) {
             return;
         }
-        long n = group.to() - group.from();
         ops.adamw(
-                weights.narrow(0, group.from(), n),
-                gradients.narrow(0, group.from(), n),
-                state.part(group.from(), n),
-                now.decaying(Math.clamp(update.decayed() - group.from(), 0, n)),
+                some(weights, from, n),
+                some(gradients, from, n),
+                groups.size() == 1 ? state : state.part(from - part.from(), n),
+                n == weights.numel() ? now : now.part(from, n),
                 clip);
+    }
+
+    private static Tensor some(Tensor flat, long from, long n) {
+        return n == flat.numel() ? flat : flat.narrow(0, from, n);
     }
 
     /// Takes the memory that an update takes, and changes nothing: what has no room for an update fails now and not
@@ -113,6 +167,7 @@ public final class AdamWOptimizer implements AutoCloseable {
         if (steps > 0) {
             throw new IllegalStateException("the moments are no longer zero");
         }
+        reduce();
         clip(0);
         update(0); // zero gradients, zero moments and a rate of zero leave every bit as it was
         steps = 0;
@@ -121,6 +176,16 @@ public final class AdamWOptimizer implements AutoCloseable {
     private void forget() {
         clip.ifPresent(Scopes::free);
         clip = Optional.empty();
+    }
+
+    /// Which elements the state is of.
+    public Part part() {
+        return part;
+    }
+
+    /// Elements of the whole buffer.
+    public long elements() {
+        return weights.numel();
     }
 
     /// Everything besides the weights that the next step depends on, by name: what a checkpoint keeps. The

@@ -31,12 +31,17 @@ public final class Devices {
             throw new InputException("setting 'device' is '" + name + "', must be auto, cpu, cuda or cuda:N");
         }
         int index = name.contains(":") ? Integer.parseInt(name.substring(5)) : 0;
-        long cards = torch.hasCUDA() ? torch.getNumGPUs() : 0;
+        int cards = cards();
         if (index >= cards) {
             throw new InputException("device '" + name + "' is not there: libtorch sees " + cards + " CUDA devices\n"
                     + "  use --device cpu, or run a build with -Pcuda on a machine with a card and its driver");
         }
         return Scopes.keep(() -> new Device(DeviceType.CUDA, (byte) index));
+    }
+
+    /// CUDA cards that libtorch sees.
+    public static int cards() {
+        return torch.hasCUDA() ? (int) torch.getNumGPUs() : 0;
     }
 
     /// Whether a device is a CUDA card.

@@ -54,4 +54,11 @@ public final class Scopes {
     public static void free(Pointer kept) {
         kept.releaseReference();
     }
+
+    /// Gives an object over to native code that takes it as its own: neither a scope nor the garbage
+    /// collector frees it.
+    public static <P extends Pointer> P give(P object) {
+        object.deallocate(false);
+        return object;
+    }
 }

@@ -70,6 +70,18 @@ public final class Tensors {
         return queued(host, device);
     }
 
+    /// (n) fp64 on the host.
+    public static Tensor ofDoubles(double... values) {
+        Tensor host = empty(ScalarType.Double, Devices.cpu(), values.length);
+        MemorySegment.copy(values, 0, memory(host), ValueLayout.JAVA_DOUBLE, 0, values.length);
+        return host;
+    }
+
+    /// The values of an fp64 tensor on the host.
+    public static double[] doubles(Tensor host) {
+        return memory(host).toArray(ValueLayout.JAVA_DOUBLE);
+    }
+
     /// Fp32 of the given shape on the device.
     public static Tensor ofFloats(float[] values, Device device, long... shape) {
         Tensor host = source(ScalarType.Float, device, shape);

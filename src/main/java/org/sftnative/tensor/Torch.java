@@ -50,6 +50,13 @@ public final class Torch {
         torch.set_num_threads(threads > 0 ? threads : LOADED_THREADS);
     }
 
+    /// Keeps what libtorch logs off standard error, unless TORCH_CPP_LOG_LEVEL asks for it: exceptions
+    /// say the same.
+    public static void quiet() {
+        Environment.setDefault("TORCH_CPP_LOG_LEVEL", "FATAL");
+        torch.initLogging();
+    }
+
     /// CPU threads of one operation.
     public static int threads() {
         return torch.get_num_threads();

@@ -36,7 +36,6 @@ public final class Checkpoints {
     static final String LATEST = "latest";
 
     private static final String STATE = "trainer_state.json";
-    private static final String OPTIMIZER = "optimizer.safetensors";
     /// The setting that a size found for lack of memory replaces.
     static final String MICRO_BATCH = "micro_batch_tokens";
 
@@ -55,6 +54,7 @@ public final class Checkpoints {
     private final int limit;
     private final RunIdentity identity;
     private final SortedMap<String, String> recipe;
+    private final OptimizerParts parts;
     private long resumedFrom;
 
     /// The content of `trainer_state.json`; `global_step` and `epoch` are transformers' names.
@@ -86,10 +86,12 @@ public final class Checkpoints {
 
     /// What is saved beside the weights.
     ///
+    /// @param save number of this save, from 1
     /// @param optimizer tensors on the host, by name
     /// @param optimizerSteps updates done
     /// @param modelBytes of the weights
     record Content(
+            long save,
             RunState state,
             double epoch,
             Map<String, Tensor> optimizer,
@@ -105,11 +107,13 @@ public final class Checkpoints {
 
     /// @param limit checkpoints kept; 0: all
     /// @param recipe settings that a resumed run may change, but not unsaid
-    Checkpoints(Path output, int limit, RunIdentity identity, SortedMap<String, String> recipe) {
+    /// @param parts how the optimizer's state is written
+    Checkpoints(Path output, int limit, RunIdentity identity, SortedMap<String, String> recipe, OptimizerParts parts) {
         this.output = output;
         this.limit = limit;
         this.identity = identity;
         this.recipe = recipe;
+        this.parts = parts;
     }
 
     /// Writes a model directory.
@@ -126,11 +130,10 @@ public final class Checkpoints {
         Path temporary = output.resolve(".tmp-checkpoint-" + step);
         try {
             removeLeftovers();
-            List<TensorSource> optimizer = OptimizerFile.sources(content.optimizer());
-            checkRoom(content.modelBytes(), optimizer);
+            checkRoom(content.modelBytes(), OptimizerFile.sources(content.optimizer()));
             Disk.createDirectories(temporary);
+            parts.write(content.save(), temporary, content.optimizer());
             model.save(temporary);
-            SafetensorsWriter.write(temporary.resolve(OPTIMIZER), SafetensorsWriter.PYTORCH, optimizer);
             Saved saved = new Saved(
                     VERSION,
                     content.epoch(),
@@ -144,6 +147,7 @@ public final class Checkpoints {
             AtomicFiles.writeText(
                     temporary.resolve(STATE),
                     JSON.writerWithDefaultPrettyPrinter().writeValueAsString(saved) + "\n");
+            parts.await(content.save());
             Manifest.write(temporary, Map.of("step", "" + step));
             if (Files.exists(target)) {
                 remove(target);
@@ -227,7 +231,8 @@ public final class Checkpoints {
     /// The volume is that which the directory, links followed, lies on.
     private void checkRoom(long modelBytes, List<TensorSource> optimizer) throws IOException {
         long needed = modelBytes
-                + optimizer.stream().mapToLong(TensorSource::byteSize).sum();
+                + (parts.sharded() ? parts.world().size() : 1)
+                        * optimizer.stream().mapToLong(TensorSource::byteSize).sum();
         long free = Files.getFileStore(output.toRealPath()).getUsableSpace();
         if (free < needed) {
             throw new InputException(output + ": a checkpoint needs " + needed + " bytes, the disk has " + free
@@ -305,7 +310,7 @@ public final class Checkpoints {
                     + "\n  resume with the settings and rows of that run, start anew in another directory,"
                     + " or say that it is meant: --allow-changed");
         }
-        OptimizerFile.restore(checkpoint.resolve(OPTIMIZER), optimizer.state());
+        OptimizerFile.restore(checkpoint, optimizer.state(), optimizer.part(), optimizer.elements());
         optimizer.restored(saved.optimizerSteps);
         resumedFrom = saved.globalStep;
         String changed = recipe.entrySet().stream()

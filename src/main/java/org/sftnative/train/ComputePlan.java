@@ -11,7 +11,10 @@ import org.sftnative.config.MomentChoice;
 import org.sftnative.config.PrecisionChoice;
 import org.sftnative.config.RecomputeChoice;
 import org.sftnative.config.RunSettings;
+import org.sftnative.config.ShardingChoice;
 import org.sftnative.config.TrainingSettings;
+import org.sftnative.dist.Part;
+import org.sftnative.dist.World;
 import org.sftnative.model.AdapterConfig;
 import org.sftnative.model.CausalLm;
 import org.sftnative.model.Llama;
@@ -109,7 +112,7 @@ record ComputePlan(
                 : new Llama(loaded.config(), a.base(), a.adapters(), options);
     }
 
-    AdamWOptimizer optimizer(RunSettings settings, Trainee trainee) {
+    AdamWOptimizer optimizer(RunSettings settings, Trainee trainee, World world) {
         TrainingSettings training = settings.training();
         Parameters weights = trainee.weights();
         ParameterLayout layout = weights.layout();
@@ -119,14 +122,17 @@ record ComputePlan(
                 training.adamBeta2(),
                 training.adamEpsilon(),
                 training.weightDecay(),
+                0,
                 layout.decayed(),
                 0,
                 training.seed());
-        AdamWState state = AdamWState.create(masters, moments, layout.numel(), weights.device());
+        boolean sharded = settings.dist().sharding() == ShardingChoice.ZERO1;
+        long n = sharded ? Part.of(layout.numel(), world.rank(), world.size()).count() : layout.numel();
+        AdamWState state = AdamWState.create(masters, moments, n, weights.device());
         List<RateGroup> groups = trainee.adapted()
                 .map(a -> AdapterPlan.groups(a.adapters(), settings.lora()))
                 .orElse(RateGroup.all(layout.numel()));
-        return new AdamWOptimizer(ops, weights.flatWeights(), weights.flatGradients(), update, state, groups);
+        return new AdamWOptimizer(ops, weights.flatWeights(), weights.flatGradients(), update, state, groups, world);
     }
 
     private static boolean fused(TrainingSettings training, LoadedModel loaded, SequencedMap<String, String> said) {

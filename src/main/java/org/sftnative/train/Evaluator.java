@@ -3,10 +3,12 @@ package org.sftnative.train;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.IntStream;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.sftnative.data.MicroBatch;
+import org.sftnative.dist.World;
 import org.sftnative.model.CausalLm;
 import org.sftnative.model.LossFunction;
 import org.sftnative.model.PackedBatch;
@@ -18,9 +20,26 @@ import org.sftnative.tensor.Tensors;
 /// @param batches rows to score, in micro-batches
 public record Evaluator(List<MicroBatch> batches) {
     /// What came of it.
-    ///
-    /// @param loss summed loss / label tokens
-    public record Score(double loss, long labelTokens, double seconds) {}
+    public record Score(double lossSum, long labelTokens, double seconds) {
+        /// Of all ranks, each of which has scored a part.
+        Score together(World world) {
+            double[][] ranks = world.exchange(lossSum, labelTokens);
+            return new Score(World.sum(ranks, 0), (long) World.sum(ranks, 1), seconds);
+        }
+
+        /// Summed loss / label tokens.
+        double loss() {
+            return lossSum / labelTokens;
+        }
+    }
+
+    /// Every n-th batch, for one of n ranks.
+    Evaluator part(World world) {
+        return new Evaluator(IntStream.range(0, batches.size())
+                .filter(i -> i % world.size() == world.rank())
+                .mapToObj(batches::get)
+                .toList());
+    }
 
     /// The same rows in micro-batches of at most half the tokens of the largest one, where documents allow it; empty
     /// if none does.
@@ -47,7 +66,7 @@ public record Evaluator(List<MicroBatch> batches) {
                     sum.add_(model.loss(batch, loss));
                 }
             }
-            return new Score(sum.item_double() / labelTokens, labelTokens, (System.nanoTime() - began) / 1e9);
+            return new Score(sum.item_double(), labelTokens, (System.nanoTime() - began) / 1e9);
         }
     }
 }

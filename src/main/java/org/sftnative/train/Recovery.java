@@ -20,20 +20,26 @@ record Recovery(TrainLoop.Hooks hooks, RunListener listener, int limit, long tot
     /// Steps within which a spike is taken to have the cause of the one before.
     private static final long SOON = 16;
 
-    /// The tokens of a micro-batch with which a step is tried again, after its forward or backward pass failed: half
-    /// of its largest one's, if memory is what lacked, and there is anything to halve.
+    /// The tokens of the largest micro-batch of a step whose forward or backward pass failed for lack
+    /// of memory: too many, if there is anything to halve.
     ///
-    /// @param index the step's, from 0
     /// @throws RuntimeException the failure, if trying again would not help
-    int smaller(Step step, long index, RuntimeException failure) {
+    static int tooLarge(Step step, RuntimeException failure) {
         MicroBatch largest = step.microBatches().stream()
                 .max(Comparator.comparingInt(MicroBatch::tokens))
                 .orElseThrow();
         if (!TorchErrors.isOutOfMemory(failure) || largest.cuSeqlens().length <= 2) {
             throw failure; // one row is never split
         }
-        int tokens = largest.tokens() / 2;
-        listener.on(new RunEvent.Warned("step " + (index + 1) + ": no memory for a micro-batch of " + largest.tokens()
+        return largest.tokens();
+    }
+
+    /// The tokens of a micro-batch with which a step is tried again.
+    ///
+    /// @param index the step's, from 0
+    int smaller(int tooLarge, long index) {
+        int tokens = tooLarge / 2;
+        listener.on(new RunEvent.Warned("step " + (index + 1) + ": no memory for a micro-batch of " + tooLarge
                 + " tokens: the step is repeated, and from here on micro-batches have up to " + tokens
                 + "\n  --micro-batch-tokens " + tokens + " would begin with that"));
         return tokens;

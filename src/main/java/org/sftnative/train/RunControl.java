@@ -7,6 +7,7 @@ import java.nio.file.Path;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 
 /// What is asked of a run from outside, and answered between two steps: to save now (`touch OUT/save`), or to save and
 /// end (`touch OUT/stop`, a signal). Any thread may ask.
@@ -30,9 +31,11 @@ public final class RunControl {
     }
 
     /// What is asked for now; a file that asked is removed, so that it is answered once.
-    Request request(Path output) {
-        boolean stopFile = taken(output.resolve(STOP));
-        boolean saveFile = taken(output.resolve(SAVE));
+    ///
+    /// @param output where files may ask; none on a rank that has no output
+    Request request(Optional<Path> output) {
+        boolean stopFile = output.map(path -> taken(path.resolve(STOP))).orElse(false);
+        boolean saveFile = output.map(path -> taken(path.resolve(SAVE))).orElse(false);
         return stop || stopFile ? Request.STOP : saveFile ? Request.SAVE : Request.NONE;
     }
 

@@ -9,6 +9,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import org.sftnative.data.Dataset;
 import org.sftnative.data.StepPlan;
+import org.sftnative.dist.World;
 import org.sftnative.io.ModelWriter;
 import org.sftnative.io.TensorSource;
 import org.sftnative.metrics.RunEvent;
@@ -19,8 +20,9 @@ import org.sftnative.model.Parameters;
 import org.sftnative.optim.AdamWOptimizer;
 import org.sftnative.tensor.TorchErrors;
 
-/// What a run does between steps: it scores the evaluation rows, answers what is asked from outside, and writes
-/// checkpoints from a copy, in the background.
+/// What a run does between steps: it scores the evaluation rows, answers what is asked from outside,
+/// and writes checkpoints from a copy, in the background. Of several ranks, each scores a part of the
+/// rows, and rank 0 writes.
 final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
     private static final RunEvent.Evaluated NOT_YET = new RunEvent.Evaluated(-1, 0, Double.NaN, 0, 0);
 
@@ -29,6 +31,7 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
     private final LossFunction loss;
     private final AdamWOptimizer optimizer;
     private final Checkpoints checkpoints;
+    private final OptimizerParts parts;
     private final StepPlan plan;
     private final Optional<Dataset> held;
     private final Samples samples;
@@ -36,6 +39,7 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
     private final Origin origin;
     private final Optional<String> chatTemplate;
     private final RunListener listener;
+    private final World world;
     private final ExecutorService writer = Executors.newSingleThreadExecutor(
             Thread.ofPlatform().name("checkpoint").daemon().factory());
     private Optional<Snapshot> snapshot;
@@ -45,6 +49,7 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
     private boolean sampling = true;
     private RunEvent.Evaluated evaluated = NOT_YET;
     private long savedStep;
+    private long saves;
     private long savedNanos = System.nanoTime();
 
     /// How a run is steered.
@@ -70,11 +75,13 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
         Checkpoints.Restored restore(Optional<Path> checkpoint);
     }
 
+    /// @param parts how the optimizer's state is written, and the ranks
     /// @param held rows to score
     /// @param samples asked at each evaluation
     /// @param origin where a rollback finds weights
     /// @param chatTemplate what is saved with the model instead of its own
-    /// @param savedStep step of the checkpoint in the output directory that the run goes on from; 0: none
+    /// @param savedStep step of the checkpoint in the output directory that the run goes on from; 0:
+    ///     none
     /// @param best among the checkpoints there
     /// @param patience of the evaluations so far
     RunHooks(
@@ -83,6 +90,7 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
             LossFunction loss,
             AdamWOptimizer optimizer,
             Checkpoints checkpoints,
+            OptimizerParts parts,
             StepPlan plan,
             Optional<Dataset> held,
             Samples samples,
@@ -98,6 +106,8 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
         this.loss = loss;
         this.optimizer = optimizer;
         this.checkpoints = checkpoints;
+        this.parts = parts;
+        this.world = parts.world();
         this.plan = plan;
         this.held = held;
         this.samples = samples;
@@ -106,7 +116,7 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
         this.chatTemplate = chatTemplate;
         this.listener = listener;
         // taken now: what would have no room for it in an hour has none now
-        this.snapshot = control.saves() ? Optional.of(new Snapshot(model.parameters(), optimizer)) : Optional.empty();
+        this.snapshot = control.saves() && writes() ? Optional.of(newSnapshot()) : Optional.empty();
         this.savedStep = savedStep;
         this.best = best;
         this.patience = patience;
@@ -120,7 +130,8 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
     @Override
     public RunEvent.Evaluated evaluate(RunState state) {
         int tokens = state.microBatchTokens() > 0 ? state.microBatchTokens() : plan.microBatchTokens();
-        Evaluator.Score score = score(new Evaluator(StepPlan.evaluation(held.orElseThrow(), tokens)));
+        Evaluator all = new Evaluator(StepPlan.evaluation(held.orElseThrow(), tokens));
+        Evaluator.Score score = score(all.part(world)).together(world);
         evaluated = new RunEvent.Evaluated(
                 state.step(), plan.epochAt(state.step()), score.loss(), score.labelTokens(), score.seconds());
         patience = control.stopping().after(patience, evaluated);
@@ -141,7 +152,7 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
 
     /// Answers are for whoever looks on: no run is lost for them.
     private void sample(long step) {
-        if (!sampling) {
+        if (!sampling || !world.leads()) {
             return;
         }
         try {
@@ -172,9 +183,14 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
         if (writing.filter(Future::isDone).isPresent()) {
             await();
         }
-        RunControl.Request asked = control.requests().request(control.output());
+        RunControl.Request asked =
+                control.requests().request(world.leads() ? Optional.of(control.output()) : Optional.empty());
         boolean late = control.saveEveryNanos() > 0 && System.nanoTime() - savedNanos > control.saveEveryNanos();
-        return asked == RunControl.Request.NONE && late ? RunControl.Request.SAVE : asked;
+        if (asked == RunControl.Request.NONE && late && world.leads()) {
+            asked = RunControl.Request.SAVE;
+        }
+        // whichever rank is asked, all answer at the same step
+        return RunControl.Request.values()[(int) World.max(world.exchange(asked.ordinal()), 0)];
     }
 
     /// Takes a copy, and returns while it is being written. A checkpoint that could not be written is told at the
@@ -189,10 +205,24 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
         if (evaluated.step() == state.step() && control.metric().better(value, best)) {
             best = new Checkpoints.Best(state.step(), control.metric().name(), value);
         }
-        Snapshot copy = snapshot.orElseGet(() -> new Snapshot(model.parameters(), optimizer));
+        savedStep = state.step();
+        savedNanos = System.nanoTime();
+        long save = ++saves;
+        if (!writes()) {
+            return;
+        }
+        Snapshot copy = snapshot.orElseGet(this::newSnapshot);
         snapshot = Optional.of(copy);
         copy.take(model.parameters(), optimizer);
+        if (!world.leads()) {
+            writing = Optional.of(writer.submit(() -> {
+                parts.follow(save, copy.optimizer());
+                return new RunEvent.Saved(state.step(), control.output(), 0); // nobody hears it on this rank
+            }));
+            return;
+        }
         Checkpoints.Content content = new Checkpoints.Content(
+                save,
                 state,
                 plan.epochAt(state.step()),
                 copy.optimizer(),
@@ -200,13 +230,20 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
                 best,
                 patience,
                 bytes(trainee.sources(copy.weights())));
-        long began = System.nanoTime();
+        long began = savedNanos;
         writing = Optional.of(writer.submit(() -> {
             Path directory = checkpoints.save(content, path -> saveModel(path, copy.weights()));
             return new RunEvent.Saved(state.step(), directory, (System.nanoTime() - began) / 1e9);
         }));
-        savedStep = state.step();
-        savedNanos = began;
+    }
+
+    /// Whether this rank has a part in writing checkpoints.
+    private boolean writes() {
+        return world.leads() || parts.sharded();
+    }
+
+    private Snapshot newSnapshot() {
+        return new Snapshot(model.parameters(), optimizer, world.leads());
     }
 
     /// Waits for the checkpoint that is being written, if one is, and tells of it.
@@ -239,7 +276,14 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
     @Override
     public RunState rollBack(RunState from) {
         await();
-        Optional<Path> to = checkpoints.toGoBackTo(from.step(), from.spikes().rolledBackTo());
+        String found = world.leads()
+                ? checkpoints
+                        .toGoBackTo(from.step(), from.spikes().rolledBackTo())
+                        .map(Path::toString)
+                        .orElse("")
+                : "";
+        Optional<Path> to =
+                Optional.of(world.first(found)).filter(path -> !path.isEmpty()).map(Path::of);
         Checkpoints.Restored restored = origin.restore(to);
         savedStep = to.isPresent() ? restored.state().step() : 0;
         best = restored.best();
@@ -250,7 +294,7 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
 
     /// Finds out now what would make the first save fail.
     void tryOut() {
-        if (control.saves()) {
+        if (control.saves() && world.leads()) {
             checkpoints.tryOut(trainee.sources(model.parameters()), optimizer.state());
         }
     }

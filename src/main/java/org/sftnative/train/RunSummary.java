@@ -17,6 +17,7 @@ import org.sftnative.data.Dataset;
 import org.sftnative.data.StepPlan;
 import org.sftnative.data.StepShape;
 import org.sftnative.data.TrainingData;
+import org.sftnative.dist.World;
 import org.sftnative.metrics.Units;
 import org.sftnative.model.CausalLm;
 import org.sftnative.model.LlamaEngine;
@@ -32,7 +33,12 @@ final class RunSummary {
 
     /// What was decided, each with its reason: the start of every run's output.
     static Map<String, String> of(
-            RunSettings settings, ComputePlan compute, TrainingData data, StepPlan plan, Optional<Path> checkpoint) {
+            RunSettings settings,
+            ComputePlan compute,
+            TrainingData data,
+            StepPlan plan,
+            Optional<Path> checkpoint,
+            World world) {
         Map<String, String> summary = new LinkedHashMap<>();
         LoadedModel loaded = compute.loaded();
         TrainingSettings training = settings.training();
@@ -45,6 +51,9 @@ final class RunSummary {
             summary.put("trained", "all " + Units.count(all) + " parameters");
         }
         summary.put("device", Devices.name(loaded.device()) + " (" + Torch.threads() + " CPU threads)");
+        if (!world.describe().isEmpty()) {
+            summary.put("ranks", world.describe());
+        }
         summary.put(
                 "precision",
                 loaded.precision()
@@ -74,7 +83,7 @@ final class RunSummary {
                     data.bad().size() + " skipped, the first: " + data.bad().getFirst());
         }
         summary.put("loss on", lossOn(settings.encoding()));
-        summary.put("step", step(settings, plan));
+        summary.put("step", step(settings, plan, world.size()));
         summary.put("steps", TrainLoop.totalSteps(training, plan) + steps(training));
         Map<String, String> changed = SettingsSchema.of(RunSettings.class).changed(settings);
         if (!changed.isEmpty()) {
@@ -120,12 +129,13 @@ final class RunSummary {
                 + " for " + compute.microBatchTokens() + " tokens";
     }
 
-    private static String step(RunSettings settings, StepPlan plan) {
+    private static String step(RunSettings settings, StepPlan plan, int ranks) {
         TrainingSettings training = settings.training();
         StepShape shape = plan.shape();
         StringBuilder step = new StringBuilder(shape.toString());
         if (shape.tokens() == 0) {
-            step.append(" (" + training.perDeviceTrainBatchSize() + " x " + training.gradientAccumulationSteps() + ")");
+            step.append(" (" + training.perDeviceTrainBatchSize() + " x " + training.gradientAccumulationSteps()
+                    + (ranks > 1 ? " x " + ranks + " ranks" : "") + ")");
         }
         step.append(", " + plan.stepsIn(0) + " steps an epoch");
         if (shape.packLength() > 0) {

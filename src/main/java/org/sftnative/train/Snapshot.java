@@ -2,6 +2,7 @@ package org.sftnative.train;
 
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Optional;
 import java.util.SequencedMap;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.NoGradGuard;
@@ -15,11 +16,12 @@ import org.sftnative.tensor.Tensors;
 /// A copy of weights and optimizer on the host, all of one moment: what a checkpoint is written from while training
 /// goes on. Its memory is taken once, every page of it, and is as much as weights and optimizer state have.
 final class Snapshot implements AutoCloseable {
-    private final Parameters weights;
+    private final Optional<Parameters> weights;
     private final SequencedMap<String, Tensor> optimizer = new LinkedHashMap<>();
 
-    Snapshot(Parameters live, AdamWOptimizer liveOptimizer) {
-        weights = new Parameters(live.layout(), live.dtype(), Devices.cpu());
+    /// @param whole whether the weights are copied too, and not the optimizer alone
+    Snapshot(Parameters live, AdamWOptimizer liveOptimizer, boolean whole) {
+        weights = whole ? Optional.of(new Parameters(live.layout(), live.dtype(), Devices.cpu())) : Optional.empty();
         liveOptimizer
                 .state()
                 .forEach((name, tensor) -> optimizer.put(
@@ -30,13 +32,13 @@ final class Snapshot implements AutoCloseable {
     void take(Parameters live, AdamWOptimizer liveOptimizer) {
         try (PointerScope _ = new PointerScope();
                 NoGradGuard _ = new NoGradGuard()) {
-            weights.flatWeights().copy_(live.flatWeights());
+            weights.ifPresent(w -> w.flatWeights().copy_(live.flatWeights()));
             liveOptimizer.state().forEach((name, tensor) -> optimizer.get(name).copy_(tensor));
         }
     }
 
     Parameters weights() {
-        return weights;
+        return weights.orElseThrow();
     }
 
     Map<String, Tensor> optimizer() {
@@ -45,7 +47,7 @@ final class Snapshot implements AutoCloseable {
 
     @Override
     public void close() {
-        weights.close();
+        weights.ifPresent(Parameters::close);
         optimizer.values().forEach(Tensor::close);
     }
 }

@@ -10,6 +10,7 @@ import org.sftnative.config.TrainingSettings;
 import org.sftnative.data.MicroBatch;
 import org.sftnative.data.Step;
 import org.sftnative.data.StepPlan;
+import org.sftnative.dist.World;
 import org.sftnative.metrics.RunEvent;
 import org.sftnative.metrics.RunListener;
 import org.sftnative.model.CausalLm;
@@ -38,6 +39,9 @@ public final class TrainLoop {
     private final Recovery recovery;
     private final SpikeGuard guard;
     private final EmbeddingNoise noise;
+    private final World world;
+    private final RankLoads loads;
+    private final double[] mine = new double[2]; // summed loss, and the tokens of a micro-batch that was too large
     private final long totalSteps;
 
     /// What happens between steps.
@@ -79,6 +83,8 @@ public final class TrainLoop {
     /// @param guard says what to do about spikes of loss or gradient
     /// @param hooks evaluation and checkpoints
     /// @param listener hears every event
+    /// @param world the ranks that train together; every one of them runs this loop, and decides as the
+    ///     others do
     public TrainLoop(
             CausalLm model,
             LossFunction loss,
@@ -88,7 +94,8 @@ public final class TrainLoop {
             TrainingSettings settings,
             SpikeGuard guard,
             Hooks hooks,
-            RunListener listener) {
+            RunListener listener,
+            World world) {
         this.model = model;
         this.loss = loss;
         this.optimizer = optimizer;
@@ -98,6 +105,8 @@ public final class TrainLoop {
         this.guard = guard;
         this.hooks = hooks;
         this.listener = listener;
+        this.world = world;
+        this.loads = new RankLoads(world);
         this.noise = new EmbeddingNoise(settings.neftuneNoiseAlpha(), settings.seed());
         this.totalSteps = totalSteps(settings, plan);
         this.recovery = new Recovery(hooks, listener, guard.settings().spikeLimit(), totalSteps);
@@ -131,19 +140,27 @@ public final class TrainLoop {
                 continue;
             }
 
-            // 1. the rows of this step: a function of the seed and the step's number, nothing else
+            // 1. the rows of this step: a function of the seed and the step's number, nothing else; this rank's part
             int microBatchTokens = state.microBatchTokens() > 0 ? state.microBatchTokens() : plan.microBatchTokens();
             Step step = plan.step(state.step(), microBatchTokens);
 
-            // 2. gradients add up over micro-batches; each loss is divided by the whole step's label tokens
-            double lossSum;
+            // 2. gradients add up over micro-batches, then ranks; each loss is divided by the whole step's label tokens
+            mine[0] = 0;
+            mine[1] = 0;
             try {
-                lossSum = forwardBackward(step, state.step());
+                mine[0] = forwardBackward(step, state.step());
             } catch (RuntimeException e) {
-                state = state.withMicroBatchTokens(recovery.smaller(step, state.step(), e));
+                mine[1] = Recovery.tooLarge(step, e);
+            }
+            double[][] ranks = world.exchange(mine);
+            int tooLarge = (int) World.max(ranks, 1);
+            if (tooLarge > 0) {
+                state = state.withMicroBatchTokens(recovery.smaller(tooLarge, state.step()));
                 model.shrink();
                 continue; // the same rows from the first one on: nothing was updated, and gradients begin anew
             }
+            double lossSum = World.sum(ranks, 0);
+            optimizer.reduce();
 
             // 3. clip once, on the whole gradient, and update; a loss or gradient that is not finite updates nothing
             double gradNorm = recovery.updating(state.step(), () -> optimizer.clip(settings.maxGradNorm()));
@@ -167,6 +184,10 @@ public final class TrainLoop {
             boolean lost = state.skipped() >= Recovery.MAX_SKIPPED;
             boolean log = state.step() % settings.loggingSteps() == 0 || state.step() == totalSteps || lost;
             listener.on(stepDone(state, gradNorm, learningRate, System.nanoTime() - lastLog, log));
+            loads.trained(step);
+            if (log) {
+                loads.told(state.step()).ifPresent(listener::on);
+            }
             if (verdict.why().isPresent()) {
                 listener.on(SpikeGuard.alert(state.step(), verdict.why().get()));
             }
@@ -196,11 +217,15 @@ public final class TrainLoop {
         return System.nanoTime() - began;
     }
 
-    /// Gradients of a step, from zero.
+    /// Gradients of this rank's part of a step, from zero.
     ///
     /// @return the summed loss of its label tokens, read from the device once
     private double forwardBackward(Step step, long index) {
         model.startStep();
+        if (step.microBatches().isEmpty()) { // fewer rows than ranks: this one adds nothing
+            model.parameters().zeroGradients();
+            return 0;
+        }
         try (PointerScope _ = new PointerScope()) {
             Tensor sum = Tensors.zeros(ScalarType.Float, model.parameters().device());
             double scale = 1.0 / step.labelTokens();

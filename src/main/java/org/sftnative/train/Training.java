@@ -14,12 +14,16 @@ import org.sftnative.config.EncodingSettings;
 import org.sftnative.config.IntervalStrategy;
 import org.sftnative.config.ModelSettings;
 import org.sftnative.config.RunSettings;
+import org.sftnative.config.SettingsSchema;
+import org.sftnative.config.ShardingChoice;
 import org.sftnative.config.TrainingSettings;
 import org.sftnative.data.ChatFormat;
 import org.sftnative.data.Dataset;
+import org.sftnative.data.Share;
 import org.sftnative.data.StepPlan;
 import org.sftnative.data.StepShape;
 import org.sftnative.data.TrainingData;
+import org.sftnative.dist.World;
 import org.sftnative.io.Manifest;
 import org.sftnative.metrics.RunEvent;
 import org.sftnative.metrics.RunListener;
@@ -50,21 +54,56 @@ public final class Training {
         return run(settings, recipe, listeners, new RunControl());
     }
 
-    /// @param recipe what is minimised, and at which learning rates
-    /// @param listeners hear the run's events, in order; they stay open
-    /// @param requests asks the run to save or stop
-    /// @return the state after the last step, or after the one at which the run was asked to stop
-    /// @throws InputException if settings, model or rows are wrong, or another run uses the output directory
+    /// @see #run(RunSettings, Recipe, List, RunControl, World)
     public static RunState run(RunSettings settings, Recipe recipe, List<RunListener> listeners, RunControl requests) {
+        return run(settings, recipe, listeners, requests, World.ALONE);
+    }
+
+    /// @param recipe what is minimised, and at which learning rates
+    /// @param listeners hear the run's events on rank 0, in order; they stay open
+    /// @param requests asks the run to save or stop
+    /// @param world the ranks that train together, each of which calls this
+    /// @return the state after the last step, or after the one at which the run was asked to stop
+    /// @throws InputException if settings, model or rows are wrong, or another run uses the output
+    ///     directory
+    public static RunState run(
+            RunSettings settings, Recipe recipe, List<RunListener> listeners, RunControl requests, World world) {
+        Map<String, String> common =
+                new TreeMap<>(SettingsSchema.of(RunSettings.class).changed(settings));
+        common.put("output_dir", settings.training().outputDir().toString());
+        world.agree("settings", common);
+        RunSettings here = settings.with(Placing.of(settings.model(), world));
+        RunState end = world.leads()
+                ? leading(here, recipe, listeners, requests, world)
+                : run(here, recipe, List.of(), requests, Optional.empty(), world);
+        world.barrier(); // rank 0 has saved what there is to save
+        return end;
+    }
+
+    /// On the rank that has the output directory.
+    private static RunState leading(
+            RunSettings settings, Recipe recipe, List<RunListener> listeners, RunControl requests, World world) {
         checkOutput(settings);
         OutputDirectory output = new OutputDirectory(settings.training().outputDir());
         if (!output.exists()) {
-            return run(settings, recipe, listeners, requests, Optional.empty()); // made once all input is right
+            return run(settings, recipe, listeners, requests, Optional.empty(), world); // made once all input is right
         }
         try (RunLock lock = RunLock.acquire(output.path())) {
             checkOutput(settings); // another run may have begun and ended meanwhile
-            return run(settings, recipe, listeners, requests, Optional.of(lock));
+            return run(settings, recipe, listeners, requests, Optional.of(lock), world);
         }
+    }
+
+    /// The checkpoint to go on from, as rank 0 finds it: on every rank the same.
+    private static Optional<Checkpoints.Found> found(TrainingSettings training, World world) {
+        if (training.resumeFromCheckpoint().isEmpty()) {
+            return Optional.empty();
+        }
+        Optional<Checkpoints.Found> mine = world.leads()
+                ? training.resumeFromCheckpoint().map(resume -> Checkpoints.find(training.outputDir(), resume))
+                : Optional.empty();
+        String path = world.first(mine.map(f -> f.directory().toString()).orElse(""));
+        return mine.or(() -> Optional.of(new Checkpoints.Found(Path.of(path), List.of())));
     }
 
     private static RunState run(
@@ -72,11 +111,11 @@ public final class Training {
             Recipe recipe,
             List<RunListener> listeners,
             RunControl requests,
-            Optional<RunLock> held) {
+            Optional<RunLock> held,
+            World world) {
         TrainingSettings training = settings.training();
         long began = System.nanoTime();
-        Optional<Checkpoints.Found> found =
-                training.resumeFromCheckpoint().map(resume -> Checkpoints.find(training.outputDir(), resume));
+        Optional<Checkpoints.Found> found = found(training, world);
         Optional<Path> checkpoint = found.map(Checkpoints.Found::directory);
         ModelSettings modelSettings = settings.model();
         try (LoadedModel loaded = LoadedModel.open(modelSettings)) {
@@ -87,9 +126,23 @@ public final class Training {
             data.eval().ifPresent(eval -> eval.checkVocabulary(loaded.config().vocabSize()));
             ComputePlan compute = ComputePlan.of(settings, loaded, Trainee.adapters(settings, loaded));
             int microBatchTokens = compute.microBatchTokens();
-            StepShape shape = StepShape.of(settings.data(), settings.encoding().maxLength(), training.rowsPerStep());
-            StepPlan plan = StepPlan.of(data.train(), settings.data(), shape, microBatchTokens, training.seed());
-            long total = TrainLoop.totalSteps(training, plan);
+            StepShape shape =
+                    StepShape.of(settings.data(), settings.encoding().maxLength(), training.rowsPerStep(world.size()));
+            StepPlan plan = StepPlan.of(data.train(), settings.data(), shape, microBatchTokens, training.seed())
+                    .of(new Share(world.rank(), world.size()));
+            RunIdentity identity = new RunIdentity(
+                    data.train().documents().size() + " (" + data.train().fingerprint() + ")",
+                    shape.toString(),
+                    order(settings.data(), data.train()),
+                    training.seed(),
+                    TrainLoop.totalSteps(training, plan),
+                    loaded.precision(),
+                    compute.adapters()
+                            .map(_ -> "adapters over " + loaded.frozenBase())
+                            .orElse("all weights"));
+            long total = identity.totalSteps();
+            world.agree("files", files(identity, data, loaded, compute));
+            world.on(loaded.device());
             BestMetric metric = BestMetric.of(training);
             EarlyStopping stopping = new EarlyStopping(
                     metric,
@@ -101,44 +154,44 @@ public final class Training {
             }
 
             try (Trainee trainee = Trainee.of(settings, loaded, compute, checkpoint)) {
+                world.broadcast(trainee.weights().flatWeights());
                 trainee.weights().enableGradients();
-                try (AdamWOptimizer optimizer = compute.optimizer(settings, trainee);
+                try (AdamWOptimizer optimizer = compute.optimizer(settings, trainee, world);
                         CausalLm model = compute.model(trainee)) {
                     LossFunction loss = recipe.loss();
+                    OptimizerParts parts = new OptimizerParts(
+                            world,
+                            settings.dist().sharding() == ShardingChoice.ZERO1 && world.size() > 1,
+                            settings.dist().ddpTimeout() * 1000L);
                     Checkpoints checkpoints = new Checkpoints(
                             training.outputDir(),
                             training.saveTotalLimit(),
-                            new RunIdentity(
-                                    data.train().documents().size() + " ("
-                                            + data.train().fingerprint() + ")",
-                                    shape.toString(),
-                                    order(settings.data(), data.train()),
-                                    training.seed(),
-                                    total,
-                                    loaded.precision(),
-                                    compute.adapters()
-                                            .map(_ -> "adapters over " + loaded.frozenBase())
-                                            .orElse("all weights")),
-                            changeable(settings, compute, total));
+                            identity,
+                            changeable(settings, compute, total),
+                            parts);
                     optimizer.rehearse();
                     Checkpoints.Restored restored = checkpoint
                             .map(path -> checkpoints.restore(path, optimizer, training.allowChanged()))
                             .orElse(Checkpoints.Restored.ANEW);
                     RunState start = restored.state();
-                    new OutputDirectory(training.outputDir()).create();
+                    if (world.leads()) {
+                        new OutputDirectory(training.outputDir()).create();
+                    }
                     // checkpoints elsewhere are none of this directory's
                     boolean inPlace = checkpoint
                             .map(OutputDirectory::real)
                             .filter(path -> path.startsWith(OutputDirectory.real(training.outputDir())))
                             .isPresent();
                     RunListener listener = new Listeners(listeners);
-                    try (RunLock _ = held.orElseGet(() -> RunLock.acquire(training.outputDir()));
+                    try (RunLock _ =
+                                    world.leads() ? held.orElseGet(() -> RunLock.acquire(training.outputDir())) : null;
                             RunHooks hooks = new RunHooks(
                                     trainee,
                                     model,
                                     loss,
                                     optimizer,
                                     checkpoints,
+                                    parts,
                                     plan,
                                     data.eval(),
                                     Samples.of(
@@ -156,11 +209,14 @@ public final class Training {
                                     inPlace ? start.step() : 0,
                                     inPlace ? restored.best() : Checkpoints.Best.NONE,
                                     restored.patience())) {
-                        checkOutput(settings); // if it was made by this run, others could see it
-                        checkpoints.clean(checkpoint.isEmpty());
-                        List<String> old = requests.forgetOld(training.outputDir());
+                        List<String> old = List.of();
+                        if (world.leads()) {
+                            checkOutput(settings); // if it was made by this run, others could see it
+                            checkpoints.clean(checkpoint.isEmpty());
+                            old = requests.forgetOld(training.outputDir());
+                        }
                         hooks.tryOut();
-                        Map<String, String> summary = RunSummary.of(settings, compute, data, plan, checkpoint);
+                        Map<String, String> summary = RunSummary.of(settings, compute, data, plan, checkpoint, world);
                         summary.put("row files", String.join("; ", said));
                         if (!restored.changed().isEmpty()) {
                             summary.put("changed since", restored.changed());
@@ -186,7 +242,8 @@ public final class Training {
                                 training,
                                 new SpikeGuard(settings.spikes()),
                                 hooks,
-                                listener);
+                                listener,
+                                world);
                         RunState end = loop.run(start);
                         hooks.await();
                         boolean early = hooks.endsEarly();
@@ -198,10 +255,12 @@ public final class Training {
                             listener.on(new RunEvent.Stopped(end.step(), total, training.outputDir()));
                             return end;
                         }
-                        if (training.loadBestModelAtEnd()) {
-                            loadBest(trainee, hooks.best(), training, listener);
+                        if (world.leads()) {
+                            if (training.loadBestModelAtEnd()) {
+                                loadBest(trainee, hooks.best(), training, listener);
+                            }
+                            hooks.saveModel(training.outputDir());
                         }
-                        hooks.saveModel(training.outputDir());
                         listener.on(new RunEvent.Finished(
                                 end.step(),
                                 end.tokens() - start.tokens(),
@@ -261,6 +320,26 @@ public final class Training {
             }
             return saved.weights();
         }
+    }
+
+    /// What ranks must have alike beside their settings: rows, model, and what was decided by the
+    /// machine.
+    private static Map<String, String> files(
+            RunIdentity identity, TrainingData data, LoadedModel loaded, ComputePlan compute) {
+        return Map.of(
+                "training rows",
+                identity.rows(),
+                "evaluation rows",
+                data.eval().map(Dataset::fingerprint).orElse("none"),
+                "model",
+                "config.json "
+                        + Integer.toHexString(loaded.configJson().toString().hashCode()),
+                "precision",
+                "" + loaded.precision(),
+                "moments",
+                "" + compute.moments(),
+                "engine",
+                compute.fused() ? "fused" : "reference");
     }
 
     /// What a resumed run may do otherwise than before, if it says so.

@@ -29,6 +29,7 @@ import org.sftnative.config.ReportSettings;
 import org.sftnative.config.RunSettings;
 import org.sftnative.config.WeightDtype;
 import org.sftnative.data.DataReport;
+import org.sftnative.dist.World;
 import org.sftnative.metrics.RunEvent;
 import org.sftnative.metrics.RunListener;
 import org.sftnative.train.DivergedException;
@@ -229,7 +230,7 @@ class CommandLineProgramTest {
     @Test
     void helpNamesEverySettingWithItsDefault() {
         assertEquals(0, run("train", "--help"));
-        CommandLineProgram.TRAIN
+        TrainCommand.TRAIN
                 .fields()
                 .forEach(field -> assertTrue(
                         out().contains(field.isSwitch() ? field.flag().substring(2) : field.flag()), field.flag()));
@@ -301,7 +302,7 @@ class CommandLineProgramTest {
         }
 
         @Override
-        public void train(RunSettings settings, List<RunListener> listeners, RunControl requests) {
+        public void train(RunSettings settings, List<RunListener> listeners, RunControl requests, World world) {
             calls.add(settings);
             for (RunListener listener : listeners) {
                 listener.on(new RunEvent.Started(0, 1, Map.of("device", "cpu (no GPU)")));

@@ -19,6 +19,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
+import org.sftnative.dist.World;
 import org.sftnative.ops.AdamWState;
 import org.sftnative.ops.AdamWUpdate;
 import org.sftnative.ops.AtenOps;
@@ -103,10 +104,16 @@ class LoraGoldenTest {
             long[] b = golden.adapters().rangeOfB();
             List<RateGroup> groups = List.of(
                     new RateGroup(0, b[0], 1), new RateGroup(b[0], b[1], golden.ratio()), new RateGroup(b[1], n, 1));
-            AdamWUpdate update = new AdamWUpdate(0, 0.9, 0.999, 1e-8, 0, 0, 0, 0);
+            AdamWUpdate update = new AdamWUpdate(0, 0.9, 0.999, 1e-8, 0, 0, 0, 0, 0);
             AdamWState state = AdamWState.create(AdamWState.Masters.FP32, AdamWState.Moments.FP32, n, Devices.cpu());
             try (AdamWOptimizer optimizer = new AdamWOptimizer(
-                    new AtenOps(), trained.flatWeights(), trained.flatGradients(), update, state, groups)) {
+                    new AtenOps(),
+                    trained.flatWeights(),
+                    trained.flatGradients(),
+                    update,
+                    state,
+                    groups,
+                    World.ALONE)) {
                 PackedBatch batch = golden.model().pack();
                 for (double expected : golden.losses()) {
                     model.startStep();

@@ -146,7 +146,7 @@ class LoraReferenceTest {
                 new AtenOps(),
                 trained.flatWeights(),
                 trained.flatGradients(),
-                new AdamWUpdate(0, 0.9, 0.999, 1e-8, 0, 0, 0, 0),
+                new AdamWUpdate(0, 0.9, 0.999, 1e-8, 0, 0, 0, 0, 0),
                 state)) {
             for (JsonNode expected : golden.get("losses")) {
                 model.startStep();

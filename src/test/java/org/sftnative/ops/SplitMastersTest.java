@@ -76,7 +76,7 @@ class SplitMastersTest {
         Tensor weights = torch.randn(new long[] {n}).to(ScalarType.BFloat16).to(ScalarType.Float);
         Tensor narrow = weights.to(ScalarType.BFloat16);
         AtenOps ops = new AtenOps();
-        AdamWUpdate update = new AdamWUpdate(0, 0.9, 0.999, 1e-8, 0.1, 1024, 0, 0);
+        AdamWUpdate update = new AdamWUpdate(0, 0.9, 0.999, 1e-8, 0.1, 0, 1024, 0, 0);
         try (AdamWState wide = AdamWState.create(Masters.FP32, Moments.FP32, n, Devices.cpu());
                 AdamWState split = AdamWState.create(Masters.SPLIT, Moments.FP32, n, Devices.cpu())) {
             for (int step = 1; step <= 100; step++) {
@@ -95,7 +95,7 @@ class SplitMastersTest {
         Tensor weights = Tensors.zeros(ScalarType.BFloat16, Devices.cpu(), 8).fill_(new Scalar(1.0));
         Tensor gradient = Tensors.zeros(ScalarType.BFloat16, Devices.cpu(), 8).fill_(new Scalar(1.0));
         AtenOps ops = new AtenOps();
-        AdamWUpdate update = new AdamWUpdate(0, 0.9, 0.999, 1e-8, 0, 8, 0, 0);
+        AdamWUpdate update = new AdamWUpdate(0, 0.9, 0.999, 1e-8, 0, 0, 8, 0, 0);
         try (AdamWState state = AdamWState.create(Masters.SPLIT, Moments.FP32, 8, Devices.cpu())) {
             for (int step = 1; step <= 100; step++) {
                 ops.adamw(weights, gradient.clone(), state, update.at(1e-4, step), ops.clip(gradient, 0));
@@ -114,7 +114,7 @@ class SplitMastersTest {
         AtenOps ops = new AtenOps();
         try (AdamWState state = AdamWState.create(Masters.FP32, Moments.FP32, 64, Devices.cpu())) {
             Tensor clip = ops.clip(gradient, 1);
-            ops.adamw(weights, gradient, state, new AdamWUpdate(1, 0.9, 0.999, 1e-8, 0, 64, 1, 0), clip);
+            ops.adamw(weights, gradient, state, new AdamWUpdate(1, 0.9, 0.999, 1e-8, 0, 0, 64, 1, 0), clip);
             assertBitEqual("weights", before, weights);
             assertEquals(0, Tensors.floats(state.m())[0]);
             assertEquals(0, Tensors.floats(clip)[2]);

@@ -132,6 +132,7 @@ class CheckpointsTest {
 
     private static Checkpoints.Content content(RunState state, AdamWOptimizer optimizer) {
         return new Checkpoints.Content(
+                1,
                 state,
                 state.step() / 10.0,
                 optimizer.state(),
@@ -146,13 +147,14 @@ class CheckpointsTest {
                 output,
                 2,
                 new RunIdentity("20 (ab)", "8 rows", "shuffled", 42, 10, PrecisionChoice.FP32, "all weights"),
-                new TreeMap<>());
+                new TreeMap<>(),
+                OptimizerParts.WHOLE);
     }
 
     private static AdamWOptimizer optimizer() {
         Tensor weights = Tensors.zeros(ScalarType.Float, Devices.cpu(), 4);
         Tensor gradients = Tensors.zeros(ScalarType.Float, Devices.cpu(), 4);
-        AdamWUpdate update = new AdamWUpdate(1e-3, 0.9, 0.999, 1e-8, 0, 2, 0, 0);
+        AdamWUpdate update = new AdamWUpdate(1e-3, 0.9, 0.999, 1e-8, 0, 0, 2, 0, 0);
         AdamWState state = AdamWState.create(AdamWState.Masters.FP32, AdamWState.Moments.FP32, 4, Devices.cpu());
         return new AdamWOptimizer(new AtenOps(), weights, gradients, update, state);
     }

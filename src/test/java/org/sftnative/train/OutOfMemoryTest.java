@@ -24,6 +24,7 @@ import org.sftnative.config.SettingsSchema;
 import org.sftnative.config.SpikeSettings;
 import org.sftnative.data.StepPlan;
 import org.sftnative.data.TrainingData;
+import org.sftnative.dist.World;
 import org.sftnative.metrics.RunEvent;
 import org.sftnative.model.CrossEntropy;
 import org.sftnative.model.LlamaEngine;
@@ -190,7 +191,7 @@ class OutOfMemoryTest {
                             ops,
                             weights.flatWeights(),
                             weights.flatGradients(),
-                            new AdamWUpdate(0, 0.9, 0.999, 1e-8, 0, n, 0, 0),
+                            new AdamWUpdate(0, 0.9, 0.999, 1e-8, 0, 0, n, 0, 0),
                             AdamWState.create(AdamWState.Masters.FP32, AdamWState.Moments.FP32, n, weights.device()))) {
                 TrainingData data = TrainingData.load(
                         settings.data(), settings.rows(), settings.encoding(), loaded.tokenizer(), said -> {});
@@ -204,7 +205,8 @@ class OutOfMemoryTest {
                                 settings.training(),
                                 new SpikeGuard(SpikeSettings.OFF),
                                 new NoHooks(),
-                                events::add)
+                                events::add,
+                                World.ALONE)
                         .run(RunState.START);
             }
         }

@@ -8,6 +8,7 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Optional;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.sftnative.InputException;
@@ -43,9 +44,9 @@ class OutputDirectoryTest {
         Files.createDirectories(dir.resolve("stop"));
         RunControl control = new RunControl();
         assertEquals(List.of(), control.forgetOld(dir));
-        assertEquals(RunControl.Request.NONE, control.request(dir));
+        assertEquals(RunControl.Request.NONE, control.request(Optional.of(dir)));
         assertEquals(true, Files.isDirectory(dir.resolve("stop")));
         Files.createFile(Files.createDirectories(dir.resolve("other")).resolve("save"));
-        assertEquals(RunControl.Request.SAVE, control.request(dir.resolve("other")));
+        assertEquals(RunControl.Request.SAVE, control.request(Optional.of(dir.resolve("other"))));
     }
 }

@@ -135,7 +135,7 @@ final class CardRun implements AutoCloseable {
         parameters.enableGradients();
         AdapterInit.fill(adapters, base, 1);
         AdamWUpdate update =
-                new AdamWUpdate(0, 0.9, 0.999, 1e-8, 0, parameters.layout().decayed(), 0, 1);
+                new AdamWUpdate(0, 0.9, 0.999, 1e-8, 0, 0, parameters.layout().decayed(), 0, 1);
         AdamWState state = AdamWState.create(
                 frozen ? AdamWState.Masters.FP32 : AdamWState.Masters.valueOf(options.get("masters")),
                 frozen ? AdamWState.Moments.FP32 : AdamWState.Moments.valueOf(options.get("moments")),

@@ -287,7 +287,7 @@ public enum KernelCase {
                     ? AdamWState.create(masters, moments, n, device)
                     : AdamWState.create(AdamWState.Masters.FP32, AdamWState.Moments.FP32, n, device);
             closing.add(state);
-            AdamWUpdate update = new AdamWUpdate(1e-3, 0.9, 0.999, 1e-8, 0.01, 0, 1, 1);
+            AdamWUpdate update = new AdamWUpdate(1e-3, 0.9, 0.999, 1e-8, 0.01, 0, 0, 1, 1);
             call = ops -> ops.adamw(weights, gradients, state, update, clip);
         }
 

@@ -11,6 +11,7 @@ import org.sftnative.config.TrainingSettings;
 import org.sftnative.data.MicroBatch;
 import org.sftnative.data.Step;
 import org.sftnative.data.StepPlan;
+import org.sftnative.dist.World;
 import org.sftnative.metrics.RunEvent;
 import org.sftnative.model.AdapterConfig;
 import org.sftnative.model.AdapterInit;
@@ -83,7 +84,7 @@ final class TrainRun implements AutoCloseable {
                 ops,
                 trained.flatWeights(),
                 trained.flatGradients(),
-                new AdamWUpdate(0, 0.9, 0.999, 1e-8, 0.01, layout.decayed(), 0, 42),
+                new AdamWUpdate(0, 0.9, 0.999, 1e-8, 0.01, 0, layout.decayed(), 0, 42),
                 state);
         plan = workload.plan(STEPS);
         TrainingSettings settings = SettingsSchema.of(TrainingSettings.class)
@@ -98,7 +99,8 @@ final class TrainRun implements AutoCloseable {
                 settings,
                 new SpikeGuard(SpikeSettings.OFF),
                 new NoPauses(),
-                event -> {});
+                event -> {},
+                World.ALONE);
     }
 
     /// Trains [#STEPS] steps.

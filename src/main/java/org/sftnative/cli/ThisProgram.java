@@ -6,12 +6,17 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 
-/// The command line of a trial: this program as it was started, by the same Java with the same flags and class path or
-/// jar, as `train --config`.
-final class TrialCommand {
-    private TrialCommand() {}
+/// This program's command line, to be started again: by the same Java with the same flags and class
+/// path or jar.
+final class ThisProgram {
+    private ThisProgram() {}
 
-    static List<String> of(Path settings) {
+    /// A trial of a study.
+    static List<String> trial(Path settings) {
+        return command(List.of("train", "--config", settings.toString()));
+    }
+
+    static List<String> command(List<String> arguments) {
         List<String> command = new ArrayList<>();
         command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
         ManagementFactory.getRuntimeMXBean().getInputArguments().stream()
@@ -24,11 +29,11 @@ final class TrialCommand {
         } else {
             command.addAll(List.of("-cp", absolute(classPath), Main.class.getName()));
         }
-        command.addAll(List.of("train", "--config", settings.toString()));
+        command.addAll(arguments);
         return command;
     }
 
-    /// A trial may run in another directory.
+    /// It may run in another directory.
     private static String absolute(String classPath) {
         List<String> entries = new ArrayList<>();
         for (String entry : classPath.split(File.pathSeparator)) {
