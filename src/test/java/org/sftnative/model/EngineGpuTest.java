@@ -54,14 +54,6 @@ class EngineGpuTest {
                 Arguments.of("heads of 128, 4 on 1, biases, ragged", config(512, 1376, 4, 1, true, false), ragged),
                 Arguments.of("heads of 64, 9 on 3, tied, even", config(576, 1536, 9, 3, false, true), even),
                 Arguments.of(
-                        "heads of 32, 32 on 8, long ones among others",
-                        config(1024, 704, 32, 8, false, false),
-                        new int[] {1100, 97, 30, 2048, 1, 1537, 1025}),
-                Arguments.of(
-                        "heads of 32, 32 on 8, long ones alone",
-                        config(1024, 704, 32, 8, false, false),
-                        new int[] {1500, 1600}),
-                Arguments.of(
                         "heads of 64, 9 on 3, tied, one token", config(576, 1536, 9, 3, false, true), new int[] {3, 1
                         }));
     }
@@ -87,9 +79,8 @@ class EngineGpuTest {
             assertEquals(expected, loss, 2e-3 * expected, name + ": loss");
             for (ParameterLayout.Slot slot : wide.layout().slots().values()) {
                 double error = error(narrow.gradient(slot.name()), wide.gradient(slot.name()));
-                // bf16 has 8 bits: each rounding is up to 2e-3 of a value; measured 5.4e-2 at most (the embedding of 32
-                // heads, whichever kernel attends)
-                assertTrue(error < 6e-2, name + ": gradient of " + slot.name() + " is off by " + error);
+                // bf16 has 8 bits: each rounding is up to 2e-3 of a value; measured 3.1e-2 at most (q_proj)
+                assertTrue(error < 4e-2, name + ": gradient of " + slot.name() + " is off by " + error);
             }
         }
     }
