@@ -103,6 +103,21 @@ class CheckpointsTest {
     }
 
     @Test
+    void theCheckpointThatARunWentOnFromOutlivesTheLimit() throws IOException {
+        save(2, directory -> write(directory, "weights"));
+        try (PointerScope _ = new PointerScope();
+                AdamWOptimizer optimizer = optimizer()) {
+            Checkpoints resumed = checkpoints();
+            resumed.restore(output.resolve("checkpoint-2"), optimizer, false);
+            for (long step : new long[] {4, 6, 8}) {
+                RunState state = new RunState(step, 0, 0, 0, RunState.SinceLog.NOTHING, 0, 0, SpikeState.START);
+                resumed.save(content(state, optimizer), directory -> write(directory, "weights"));
+            }
+        }
+        assertEquals(List.of("checkpoint-2", "checkpoint-6", "checkpoint-8"), names());
+    }
+
+    @Test
     void aLossThatIsNotFiniteSurvivesTheFile() throws IOException {
         RunState state = new RunState(
                 2,
