@@ -119,6 +119,20 @@ class GuardTest {
         assertEquals(0, same.status());
     }
 
+    /// Six pairs of forks, the candidate with the host's planted fault, on a virtual machine with neighbours.
+    @Test
+    void aRecordedFaultOfTheHostIsRegressed() {
+        Comparison planted = Comparison.of(recorded("planted-host", "base"), recorded("planted-host", "candidate"));
+        assertEquals(
+                Verdict.Kind.REGRESSED,
+                planted.verdicts().get("HostOverhead.step").kind());
+        assertEquals(1, planted.status());
+        Comparison mended = Comparison.of(recorded("planted-host", "candidate"), recorded("planted-host", "base"));
+        assertEquals(
+                Verdict.Kind.IMPROVED,
+                mended.verdicts().get("HostOverhead.step").kind());
+    }
+
     private static SortedMap<String, Row> recorded(String comparison, String side) {
         return Results.read(List.of(Path.of("recorded", comparison, side + "-01.json")));
     }
