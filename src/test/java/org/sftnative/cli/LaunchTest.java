@@ -174,6 +174,20 @@ class LaunchTest {
     }
 
     @Test
+    void commBenchPrintsEachExchangeBySize() throws Exception {
+        String bench = "launch --nproc-per-node 2 -- comm-bench --device cpu --max-bytes 32768 --repeats 2";
+        Outcome outcome = Program.process(Map.of("LC_ALL", "C.UTF-8"), List.of(), bench.split(" "));
+        assertEquals("", outcome.err());
+        assertTrue(outcome.out().startsWith("2 ranks: 2 (gloo, "), outcome.out());
+        String[] lines = outcome.out().split("\n");
+        assertEquals(2 + 2 * 3, lines.length, outcome.out()); // 4 and 32 KiB
+        for (int i = 2; i < lines.length; i++) {
+            String name = List.of("all-reduce", "reduce-scatter", "all-gather").get((i - 2) % 3);
+            assertTrue(lines[i].matches(" *(4096|32768) +[0-9.]+ +[0-9.]+  " + name), lines[i]);
+        }
+    }
+
+    @Test
     void launchIsToldWhatToLaunch() {
         Outcome outcome = Program.run("launch", "--nproc-per-node", "2");
         assertEquals(2, outcome.status());
