@@ -38,6 +38,7 @@ class LaunchTest {
     private Path out;
     private Process launcher;
     private List<ProcessHandle> ranks = List.of();
+    private final List<ProcessHandle> stopped = new ArrayList<>();
 
     @BeforeEach
     void rows() throws IOException {
@@ -116,10 +117,8 @@ class LaunchTest {
 
     private void assertAllEnd() throws Exception {
         long began = System.nanoTime();
-        // a stopped process ends when its launcher kills it, two seconds later
-        for (int i = 0; i < ranks.size(); i++) {
-            ProcessHandle rank = ranks.get(i);
-            if (!stopped(rank)) {
+        for (ProcessHandle rank : ranks) {
+            if (!stopped.contains(rank)) { // that one ends when its launcher kills it, two seconds later
                 rank.onExit().get(PATIENCE.toSeconds(), TimeUnit.SECONDS);
             }
         }
@@ -127,11 +126,6 @@ class LaunchTest {
         assertTrue(took < SOON.toNanos(), "all ended after " + took / 1e9 + " s");
         assertTrue(launcher.waitFor(PATIENCE.toSeconds(), TimeUnit.SECONDS));
         ranks.forEach(rank -> assertFalse(rank.isAlive(), "an orphan"));
-    }
-
-    private static boolean stopped(ProcessHandle rank) throws IOException {
-        Path status = Path.of("/proc", "" + rank.pid(), "status");
-        return Files.exists(status) && Files.readString(status).contains("State:\tT");
     }
 
     @Test
@@ -219,6 +213,9 @@ class LaunchTest {
             String environment =
                     Files.readString(Path.of("/proc", "" + process.pid(), "environ"), StandardCharsets.ISO_8859_1);
             if (Arrays.asList(environment.split("\0")).contains("RANK=" + rank)) {
+                if (signal.equals("STOP")) {
+                    stopped.add(process);
+                }
                 assertEquals(
                         0,
                         new ProcessBuilder("kill", "-" + signal, "" + process.pid())
