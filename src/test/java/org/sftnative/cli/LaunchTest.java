@@ -38,6 +38,7 @@ class LaunchTest {
     private Path out;
     private Process launcher;
     private List<ProcessHandle> ranks = List.of();
+    private final List<ProcessHandle> stopped = new ArrayList<>();
 
     @BeforeEach
     void rows() throws IOException {
@@ -116,10 +117,8 @@ class LaunchTest {
 
     private void assertAllEnd() throws Exception {
         long began = System.nanoTime();
-        // a stopped process ends when its launcher kills it, two seconds later
-        for (int i = 0; i < ranks.size(); i++) {
-            ProcessHandle rank = ranks.get(i);
-            if (!stopped(rank)) {
+        for (ProcessHandle rank : ranks) {
+            if (!stopped.contains(rank)) { // that one ends when its launcher kills it, two seconds later
                 rank.onExit().get(PATIENCE.toSeconds(), TimeUnit.SECONDS);
             }
         }
@@ -127,11 +126,6 @@ class LaunchTest {
         assertTrue(took < SOON.toNanos(), "all ended after " + took / 1e9 + " s");
         assertTrue(launcher.waitFor(PATIENCE.toSeconds(), TimeUnit.SECONDS));
         ranks.forEach(rank -> assertFalse(rank.isAlive(), "an orphan"));
-    }
-
-    private static boolean stopped(ProcessHandle rank) throws IOException {
-        Path status = Path.of("/proc", "" + rank.pid(), "status");
-        return Files.exists(status) && Files.readString(status).contains("State:\tT");
     }
 
     @Test
@@ -174,6 +168,20 @@ class LaunchTest {
     }
 
     @Test
+    void commBenchPrintsEachExchangeBySize() throws Exception {
+        String bench = "launch --nproc-per-node 2 -- comm-bench --device cpu --max-bytes 32768 --repeats 2";
+        Outcome outcome = Program.process(Map.of("LC_ALL", "C.UTF-8"), List.of(), bench.split(" "));
+        assertEquals("", outcome.err());
+        assertTrue(outcome.out().startsWith("2 ranks: 2 (gloo, "), outcome.out());
+        String[] lines = outcome.out().split("\n");
+        assertEquals(2 + 2 * 3, lines.length, outcome.out()); // 4 and 32 KiB
+        for (int i = 2; i < lines.length; i++) {
+            String name = List.of("all-reduce", "reduce-scatter", "all-gather").get((i - 2) % 3);
+            assertTrue(lines[i].matches(" *(4096|32768) +[0-9.]+ +[0-9.]+  " + name), lines[i]);
+        }
+    }
+
+    @Test
     void launchIsToldWhatToLaunch() {
         Outcome outcome = Program.run("launch", "--nproc-per-node", "2");
         assertEquals(2, outcome.status());
@@ -205,6 +213,9 @@ class LaunchTest {
             String environment =
                     Files.readString(Path.of("/proc", "" + process.pid(), "environ"), StandardCharsets.ISO_8859_1);
             if (Arrays.asList(environment.split("\0")).contains("RANK=" + rank)) {
+                if (signal.equals("STOP")) {
+                    stopped.add(process);
+                }
                 assertEquals(
                         0,
                         new ProcessBuilder("kill", "-" + signal, "" + process.pid())
