@@ -132,8 +132,9 @@ public final class Checkpoints {
             removeLeftovers();
             checkRoom(content.modelBytes(), OptimizerFile.sources(content.optimizer()));
             Disk.createDirectories(temporary);
-            parts.write(content.save(), temporary, content.optimizer());
+            parts.begin(content.save(), temporary);
             model.save(temporary);
+            parts.write(temporary, content.optimizer());
             Saved saved = new Saved(
                     VERSION,
                     content.epoch(),

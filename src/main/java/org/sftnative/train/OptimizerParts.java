@@ -37,14 +37,19 @@ record OptimizerParts(World world, boolean sharded, long waitMs) {
                 .orElse(1);
     }
 
-    /// Rank 0: lets the others begin, and writes its own.
+    /// Rank 0: lets the others write theirs.
     ///
     /// @param save number of this save, the same on every rank
-    void write(long save, Path directory, Map<String, Tensor> optimizer) {
+    void begin(long save, Path directory) {
         if (sharded) {
             world.leave(name(save, BEGUN), directory.toString());
         }
-        write(directory, optimizer);
+    }
+
+    /// Writes this rank's.
+    void write(Path directory, Map<String, Tensor> optimizer) {
+        Path file = file(directory, world.rank(), sharded ? world.size() : 1);
+        SafetensorsWriter.write(file, SafetensorsWriter.PYTORCH, OptimizerFile.sources(optimizer));
     }
 
     /// Another rank: writes its own where rank 0 says.
@@ -68,11 +73,6 @@ record OptimizerParts(World world, boolean sharded, long waitMs) {
                 throw new IllegalStateException("rank " + rank + " could not write its part: " + fault);
             }
         }
-    }
-
-    private void write(Path directory, Map<String, Tensor> optimizer) {
-        Path file = file(directory, world.rank(), sharded ? world.size() : 1);
-        SafetensorsWriter.write(file, SafetensorsWriter.PYTORCH, OptimizerFile.sources(optimizer));
     }
 
     private String word(String name, String otherwise) {
