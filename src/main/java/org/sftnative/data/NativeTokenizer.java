@@ -122,20 +122,26 @@ final class NativeTokenizer {
         return TokenizersLibrary.LIB;
     }
 
-    /// The library takes a file that an earlier start unpacked as it is; a cut one kills the process.
-    private static void deleteCut() {
+    /// Where the library is unpacked to: on a machine with a card, below a folder named after that.
+    static Path unpacked() {
         Platform platform = Platform.detectPlatform("tokenizers");
         Path folder = Utils.getEngineCacheDir("tokenizers")
                 .resolve(platform.getVersion() + "-cpu-" + platform.getClassifier());
-        Path file = folder.resolve(System.mapLibraryName("tokenizers"));
-        URL whole =
-                LibUtils.class.getResource("/native/lib/" + platform.getClassifier() + "/cpu/" + file.getFileName());
+        String card = platform.getCudaArch();
+        return (card == null ? folder : folder.resolve(card)).resolve(System.mapLibraryName("tokenizers"));
+    }
+
+    /// The library takes a file that an earlier start unpacked as it is; a cut one kills the process.
+    private static void deleteCut() {
+        Path file = unpacked();
+        String classifier = Platform.detectPlatform("tokenizers").getClassifier();
+        URL whole = LibUtils.class.getResource("/native/lib/" + classifier + "/cpu/" + file.getFileName());
         try {
             if (whole != null
                     && Files.exists(file)
                     && Files.size(file) != whole.openConnection().getContentLengthLong()) {
                 Files.delete(file);
-                Files.delete(folder); // it is moved into place as a whole
+                Files.delete(file.getParent()); // it is moved into place as a whole
             }
         } catch (NoSuchFileException _) {
             // another start has found it too

@@ -133,7 +133,9 @@ final class TokenizerTrial {
                     });
         }
 
-        private static List<String> command() {
+        /// The child is told where the library lies: it sees no card, and would unpack another one over the folder of
+        /// this process's, which fails.
+        static List<String> command() {
             return List.of(
                     java().toString(),
                     "-XX:+UseSerialGC",
@@ -144,6 +146,7 @@ final class TokenizerTrial {
                     "-XX:+ErrorFileToStdout", // no file of the JVM in the user's folder
                     "-XX:-CreateCoredumpOnCrash",
                     "--enable-native-access=ALL-UNNAMED",
+                    "-DRUST_LIBRARY_PATH=" + NativeTokenizer.unpacked(),
                     "-cp",
                     classPath(),
                     TokenizerTrialMain.class.getName());

@@ -5,7 +5,9 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.DataOutputStream;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -37,6 +39,39 @@ class TokenizerTrialTest {
         assertEquals(1, remembered());
         TokenizerTrial.check(FILE, json + " ", json, folder);
         assertEquals(2, remembered());
+    }
+
+    /// On a machine with a card the library lies a folder deeper; a child, which sees no card, cannot unpack its own
+    /// where that folder is.
+    @Test
+    void aChildTakesTheLibraryThatThisProcessHas() throws Exception {
+        String json = Files.readString(FILE);
+        NativeTokenizer.loaded();
+        Path taken = folder.resolve("tokenizers")
+                .resolve(NativeTokenizer.unpacked().getParent().getFileName());
+        Files.createDirectories(taken.resolve("90/libtokenizers.so"));
+        List<String> command = new ArrayList<>(TokenizerTrial.Child.command());
+        assertEquals(TokenizerTrialMain.ANSWER + TokenizerTrialMain.OPENED, answer(command, json));
+        assertTrue(command.removeIf(argument -> argument.startsWith("-DRUST_LIBRARY_PATH=")));
+        assertTrue(answer(command, json).contains("Can't load library"), "and would fail by itself");
+    }
+
+    private String answer(List<String> command, String json) throws Exception {
+        ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true);
+        builder.environment().put("DJL_CACHE_DIR", folder.toString());
+        Process child = builder.start();
+        try (DataOutputStream to = new DataOutputStream(child.getOutputStream())) {
+            for (int i = 0; i < 2; i++) {
+                byte[] bytes = json.getBytes(StandardCharsets.UTF_8);
+                to.writeInt(bytes.length);
+                to.write(bytes);
+            }
+        }
+        String said = new String(child.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        return said.lines()
+                .filter(line -> line.startsWith(TokenizerTrialMain.ANSWER))
+                .findFirst()
+                .orElse(said);
     }
 
     /// The check in Java refuses this one: past it, the library panics, and its process ends.
