@@ -26,8 +26,9 @@ import org.sftnative.cli.Program.Outcome;
 /// Ranks as processes of their own: `launch`, what they say together, and what becomes of all when one
 /// is lost.
 class LaunchTest {
-    /// From the loss of a rank to the end of all.
-    private static final Duration SOON = Duration.ofSeconds(5);
+    /// From the loss of a rank to the end of all: five seconds, where three ranks and this have a core each.
+    private static final Duration SOON =
+            Duration.ofSeconds(Runtime.getRuntime().availableProcessors() < 4 ? 15 : 5);
 
     private static final Duration PATIENCE = Duration.ofMinutes(5);
 
