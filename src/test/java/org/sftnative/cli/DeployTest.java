@@ -81,7 +81,7 @@ class DeployTest {
             assertEquals(
                     "launch --nproc-per-node 8 --nnodes 2 --node-rank " + pod.get("RANK")
                             + " --rdzv-endpoint sft-native-master-0:23456 --"
-                            + " train --config /work/run.yaml --output-dir /work/out",
+                            + " train --config /data/run.yaml --output-dir /data/out",
                     run(0, pod, command).strip());
         }
     }
