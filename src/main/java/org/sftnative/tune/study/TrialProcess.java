@@ -41,6 +41,11 @@ public final class TrialProcess {
         this.graceNanos = graceSeconds * NANOS;
     }
 
+    /// What a launcher of ranks may have told this process is not for its trials, each of which is a run of one
+    /// process:
+    /// `train` takes what is empty for unset.
+    static final Map<String, String> NO_RANK = Map.of("RANK", "", "WORLD_SIZE", "", "SLURM_PROCID", "");
+
     /// @param working where it runs
     /// @param environment added to this process's
     /// @param wake called, on some thread, when the process ends
@@ -58,6 +63,7 @@ public final class TrialProcess {
         if (Files.isDirectory(working)) {
             builder.directory(working.toFile());
         }
+        builder.environment().putAll(NO_RANK);
         builder.environment().putAll(environment);
         builder.environment().put(ENDS_WITH_INPUT, "1");
         try {
