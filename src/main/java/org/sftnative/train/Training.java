@@ -5,11 +5,8 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.SortedMap;
 import java.util.TreeMap;
-import java.util.stream.Collectors;
 import org.sftnative.InputException;
-import org.sftnative.config.DataSettings;
 import org.sftnative.config.EncodingSettings;
 import org.sftnative.config.IntervalStrategy;
 import org.sftnative.config.ModelSettings;
@@ -18,7 +15,6 @@ import org.sftnative.config.SettingsSchema;
 import org.sftnative.config.ShardingChoice;
 import org.sftnative.config.TrainingSettings;
 import org.sftnative.data.ChatFormat;
-import org.sftnative.data.Dataset;
 import org.sftnative.data.Share;
 import org.sftnative.data.StepPlan;
 import org.sftnative.data.StepShape;
@@ -89,7 +85,6 @@ public final class Training {
             return run(settings, recipe, listeners, requests, Optional.empty(), world); // made once all input is right
         }
         try (RunLock lock = RunLock.acquire(output.path())) {
-            checkOutput(settings); // another run may have begun and ended meanwhile
             return run(settings, recipe, listeners, requests, Optional.of(lock), world);
         }
     }
@@ -130,18 +125,9 @@ public final class Training {
                     StepShape.of(settings.data(), settings.encoding().maxLength(), training.rowsPerStep(world.size()));
             StepPlan plan = StepPlan.of(data.train(), settings.data(), shape, microBatchTokens, training.seed())
                     .of(new Share(world.rank(), world.size()));
-            RunIdentity identity = new RunIdentity(
-                    data.train().documents().size() + " (" + data.train().fingerprint() + ")",
-                    shape.toString(),
-                    order(settings.data(), data.train()),
-                    training.seed(),
-                    TrainLoop.totalSteps(training, plan),
-                    loaded.precision(),
-                    compute.adapters()
-                            .map(_ -> "adapters over " + loaded.frozenBase())
-                            .orElse("all weights"));
-            long total = identity.totalSteps();
-            world.agree("files", files(identity, data, loaded, compute));
+            long total = TrainLoop.totalSteps(training, plan);
+            RunIdentity identity = RunIdentity.of(settings, data, shape, total, loaded, compute);
+            world.agree("files", identity.alike(data, loaded, compute));
             world.on(loaded.device());
             BestMetric metric = BestMetric.of(training);
             EarlyStopping stopping = new EarlyStopping(
@@ -167,7 +153,7 @@ public final class Training {
                             training.outputDir(),
                             training.saveTotalLimit(),
                             identity,
-                            changeable(settings, compute, total),
+                            RunIdentity.changeable(settings, compute, total),
                             parts);
                     optimizer.rehearse();
                     Checkpoints.Restored restored = checkpoint
@@ -211,7 +197,7 @@ public final class Training {
                                     restored.patience())) {
                         List<String> old = List.of();
                         if (world.leads()) {
-                            checkOutput(settings); // if it was made by this run, others could see it
+                            checkOutput(settings); // another run may have begun and ended before this one had the lock
                             checkpoints.clean(checkpoint.isEmpty());
                             old = requests.forgetOld(training.outputDir());
                         }
@@ -322,61 +308,6 @@ public final class Training {
         }
     }
 
-    /// What ranks must have alike beside their settings: rows, model, and what was decided by the
-    /// machine.
-    private static Map<String, String> files(
-            RunIdentity identity, TrainingData data, LoadedModel loaded, ComputePlan compute) {
-        return Map.of(
-                "training rows",
-                identity.rows(),
-                "evaluation rows",
-                data.eval().map(Dataset::fingerprint).orElse("none"),
-                "model",
-                "config.json "
-                        + Integer.toHexString(loaded.configJson().toString().hashCode()),
-                "precision",
-                "" + loaded.precision(),
-                "moments",
-                "" + compute.moments(),
-                "engine",
-                compute.fused() ? "fused" : "reference");
-    }
-
-    /// What a resumed run may do otherwise than before, if it says so.
-    private static SortedMap<String, String> changeable(RunSettings settings, ComputePlan compute, long total) {
-        TrainingSettings t = settings.training();
-        SortedMap<String, String> changeable = new TreeMap<>(Map.of(
-                "learning_rate",
-                "" + t.learningRate(),
-                "lr_scheduler_type",
-                "" + t.lrSchedulerType(),
-                "weight_decay",
-                "" + t.weightDecay(),
-                "adam_beta1",
-                "" + t.adamBeta1(),
-                "adam_beta2",
-                "" + t.adamBeta2(),
-                "adam_epsilon",
-                "" + t.adamEpsilon(),
-                "max_grad_norm",
-                "" + t.maxGradNorm(),
-                "neftune_noise_alpha",
-                "" + t.neftuneNoiseAlpha(),
-                "engine",
-                compute.fused() ? "fused" : "reference",
-                Checkpoints.MICRO_BATCH,
-                "" + compute.microBatchTokens()));
-        changeable.put("spikes", settings.spikes().toString().replaceFirst("^\\w+", ""));
-        changeable.put("warmup_steps", "" + t.warmupSteps(total));
-        changeable.put("min_lr_rate", "" + t.minLrRate());
-        changeable.put("masters", "" + compute.masters());
-        compute.adapters().ifPresent(adapters -> {
-            changeable.put("lora_dropout", "" + adapters.dropout());
-            changeable.put("lora_plus_ratio", "" + settings.lora().loraPlusRatio());
-        });
-        return changeable;
-    }
-
     /// Puts weights and optimizer back to a checkpoint's, or to what the run began with.
     private static Checkpoints.Restored goBack(
             Optional<Path> checkpoint, Trainee trainee, AdamWOptimizer optimizer, Checkpoints checkpoints) {
@@ -390,15 +321,6 @@ public final class Training {
 
     private static ModelSettings at(ModelSettings settings, Path directory) {
         return new ModelSettings(directory, settings.device(), settings.precision(), settings.threads());
-    }
-
-    /// What the order of an epoch depends on besides its seed.
-    private static String order(DataSettings settings, Dataset rows) {
-        return (settings.shuffle() ? "shuffled" : "unshuffled") + ", " + settings.combine()
-                + (settings.dedup() ? ", deduplicated" : "")
-                + rows.mixes().stream()
-                        .map(mix -> ", mix " + mix.share() + " from document " + mix.first())
-                        .collect(Collectors.joining());
     }
 
     private static Optional<String> chatTemplate(EncodingSettings settings, LoadedModel loaded) {
