@@ -45,7 +45,11 @@ class SpikeRunTest {
         Outcome outcome = train(whole).succeeded();
         assertTrue(outcome.out().contains("alert at step 18: loss "), outcome.out());
         assertTrue(outcome.out().contains("alert at step 38: loss "), outcome.out());
-        assertEquals(2, outcome.out().split("alert at step \\d+: loss ", -1).length - 1, outcome.out());
+        // a machine that is busy with something else may drop in throughput
+        List<String> others = Files.readAllLines(whole.resolve("events.jsonl")).stream()
+                .filter(line -> line.contains("\"alert\"") && !line.contains("throughput_drop"))
+                .toList();
+        assertEquals(2, others.size(), () -> String.join("\n", others));
         assertEquals(STEPS, Program.steps(whole, "loss").size());
     }
 
