@@ -7,7 +7,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
@@ -285,16 +284,8 @@ class DiskFaultTest {
     }
 
     private String[] train(Path output, String... more) {
-        List<String> args = new ArrayList<>(List.of(
-                "train",
-                "--model",
-                Program.BASE.toString(),
-                "--threads",
-                "1",
-                "--output-dir",
-                output.toString(),
-                "--train-file",
-                rows.toString(),
+        List<String> args = Program.training(Program.BASE.toString(), output, rows);
+        args.addAll(List.of(
                 "--batch-size",
                 "4",
                 "--gradient-accumulation-steps",

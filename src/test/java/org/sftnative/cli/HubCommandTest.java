@@ -282,20 +282,8 @@ class HubCommandTest {
     }
 
     private static String[] train(String model, Path out, Path rows) {
-        return new String[] {
-            "train",
-            "--model",
-            model,
-            "--threads",
-            "1",
-            "--output-dir",
-            out.toString(),
-            "--train-file",
-            rows.toString(),
-            "--max-steps",
-            "1",
-            "--logging-steps",
-            "1"
-        };
+        List<String> args = Program.training(model, out, rows);
+        args.addAll(List.of("--max-steps", "1", "--logging-steps", "1"));
+        return args.toArray(String[]::new);
     }
 }

@@ -26,9 +26,8 @@ import org.sftnative.cli.Program.Outcome;
 /// Ranks as processes of their own: `launch`, what they say together, and what becomes of all when one
 /// is lost.
 class LaunchTest {
-    /// From the loss of a rank to the end of all: five seconds, where three ranks and this have a core each.
-    private static final Duration SOON =
-            Duration.ofSeconds(Runtime.getRuntime().availableProcessors() < 4 ? 15 : 5);
+    /// From the loss of a rank to the end of all.
+    private static final Duration SOON = Duration.ofSeconds(5);
 
     private static final Duration PATIENCE = Duration.ofMinutes(5);
 
@@ -248,20 +247,8 @@ class LaunchTest {
 
     private String[] launched(int size, String... settings) {
         List<String> args = new ArrayList<>(List.of("launch", "--nproc-per-node", "" + size, "--"));
-        args.addAll(List.of(
-                "train",
-                "--model",
-                Program.BASE.toString(),
-                "--threads",
-                "1",
-                "--output-dir",
-                out.toString(),
-                "--train-file",
-                rows.toString(),
-                "--per-device-train-batch-size",
-                "4",
-                "--logging-steps",
-                "1"));
+        args.addAll(Program.training(Program.BASE.toString(), out, rows));
+        args.addAll(List.of("--per-device-train-batch-size", "4", "--logging-steps", "1"));
         args.addAll(Arrays.asList(settings));
         return args.toArray(String[]::new);
     }

@@ -54,18 +54,8 @@ class MemoryLimitTest {
     }
 
     private Outcome run(String out, Path rows, String microBatchTokens, String shell) throws Exception {
-        return Program.process(
-                Map.of(),
-                List.of("bash", "-c", shell, "bash"),
-                "train",
-                "--model",
-                Program.BASE.toString(),
-                "--threads",
-                "1",
-                "--output-dir",
-                dir.resolve(out).toString(),
-                "--train-file",
-                rows.toString(),
+        List<String> args = Program.training(Program.BASE.toString(), dir.resolve(out), rows);
+        args.addAll(List.of(
                 "--batch-size",
                 "1200",
                 "--gradient-accumulation-steps",
@@ -77,6 +67,7 @@ class MemoryLimitTest {
                 "--save-strategy",
                 "no",
                 "--micro-batch-tokens",
-                microBatchTokens);
+                microBatchTokens));
+        return Program.process(Map.of(), List.of("bash", "-c", shell, "bash"), args.toArray(String[]::new));
     }
 }

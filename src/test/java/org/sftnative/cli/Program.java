@@ -79,8 +79,7 @@ final class Program {
     }
 
     /// A JVM of its own that runs a command. It lives for seconds: the optimising compiler and a parallel collector
-    /// would
-    /// take a third of the processor's time, and give nothing back (7.2 s of it for 24 steps, 4.5 s without).
+    /// would take a third of the processor's time, and give nothing back (7.2 s of it for 24 steps, 4.5 s without).
     static List<String> command(String... args) {
         List<String> command = new ArrayList<>(List.of(
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),
@@ -102,18 +101,23 @@ final class Program {
     }
 
     static Outcome train(Path model, Path out, Path rows, String... more) {
-        List<String> args = new ArrayList<>(List.of(
+        List<String> args = training(model.toString(), out, rows);
+        args.addAll(Arrays.asList(more));
+        return run(args.toArray(String[]::new));
+    }
+
+    /// The arguments of a run on one thread, to be added to.
+    static List<String> training(String model, Path out, Path rows) {
+        return new ArrayList<>(List.of(
                 "train",
                 "--model",
-                model.toString(),
+                model,
                 "--threads",
                 "1",
                 "--output-dir",
                 out.toString(),
                 "--train-file",
                 rows.toString()));
-        args.addAll(Arrays.asList(more));
-        return run(args.toArray(String[]::new));
     }
 
     /// Some rows of `data/quickstart.jsonl`, from 0.

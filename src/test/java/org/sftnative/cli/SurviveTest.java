@@ -385,16 +385,7 @@ class SurviveTest {
     }
 
     private String[] train(Path output, String... more) {
-        List<String> args = new ArrayList<>(List.of(
-                "train",
-                "--model",
-                Program.BASE.toString(),
-                "--threads",
-                "1",
-                "--output-dir",
-                output.toString(),
-                "--train-file",
-                rows.toString()));
+        List<String> args = Program.training(Program.BASE.toString(), output, rows);
         List<String> given = List.of(more);
         for (String setting : List.of(
                 "--max-steps " + STEPS,
