@@ -9,6 +9,7 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -22,6 +23,7 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.sftnative.cli.Program.Outcome;
+import org.sftnative.dist.Place;
 
 /// Ranks as processes of their own: `launch`, what they say together, and what becomes of all when one
 /// is lost.
@@ -165,6 +167,66 @@ class LaunchTest {
         for (ProcessHandle rank : ranks) {
             rank.onExit().get(SOON.toSeconds(), TimeUnit.SECONDS);
         }
+    }
+
+    /// Each rank reads what lies in its own folder, under the same paths.
+    @Test
+    void ranksWithOtherRowsOrWeightsThanRankZeroAreRefusedBeforeAnythingIsWritten() throws Exception {
+        for (String other : List.of("training rows", "model")) {
+            int port = Place.freePort();
+            List<Process> both = new ArrayList<>();
+            for (int rank = 0; rank < 2; rank++) {
+                Path folder = Files.createDirectories(dir.resolve(other + rank));
+                Program.copy(Program.BASE, folder.resolve("model"));
+                Files.copy(rows, folder.resolve("rows.jsonl"));
+                ProcessBuilder builder = new ProcessBuilder(
+                                Program.command(Program.training("model", Path.of("out"), Path.of("rows.jsonl"))
+                                        .toArray(String[]::new)))
+                        .directory(folder.toFile())
+                        .redirectOutput(ProcessBuilder.Redirect.DISCARD)
+                        .redirectError(folder.resolve("err.txt").toFile());
+                builder.environment()
+                        .putAll(Map.of(
+                                "RANK",
+                                "" + rank,
+                                "WORLD_SIZE",
+                                "2",
+                                "LOCAL_RANK",
+                                "" + rank,
+                                "LOCAL_WORLD_SIZE",
+                                "2",
+                                "MASTER_ADDR",
+                                "127.0.0.1",
+                                "MASTER_PORT",
+                                "" + port));
+                if (rank == 1 && other.equals("model")) {
+                    trainedFurther(folder.resolve("model/model.safetensors"));
+                } else if (rank == 1) {
+                    Files.copy(
+                            Program.rows(dir, 20, 40),
+                            folder.resolve("rows.jsonl"),
+                            StandardCopyOption.REPLACE_EXISTING);
+                }
+                both.add(builder.start());
+            }
+            for (Process rank : both) {
+                assertTrue(rank.waitFor(PATIENCE.toSeconds(), TimeUnit.SECONDS));
+                assertTrue(rank.exitValue() != 0);
+            }
+            String said = Files.readString(dir.resolve(other + "0/err.txt"));
+            assertTrue(said.startsWith("error: rank 1"), said);
+            assertTrue(said.contains("has other files than rank 0\n  " + other + ": "), said);
+            assertFalse(said.contains(other.equals("model") ? "training rows" : "model:"), said);
+            assertFalse(Files.exists(dir.resolve(other + "0/out")));
+        }
+    }
+
+    private static void trainedFurther(Path weights) throws IOException {
+        byte[] bytes = Files.readAllBytes(weights);
+        for (int i = bytes.length / 2 / 4 * 4; i < bytes.length; i += 4) {
+            bytes[i] ^= 1;
+        }
+        Files.write(weights, bytes);
     }
 
     @Test
