@@ -90,12 +90,9 @@ class ServeLoadTest {
                 && served.metric("sft_kv_tokens_used") == 0
                 && served.metric("sft_texts_running") == 0
                 && served.metric("sft_queue_waiting") == 0);
-        for (int i = 0; i < 3; i++) {
-            System.gc();
-            Thread.sleep(50);
-        }
+        long pointers = LivePointers.settled();
         Runtime runtime = Runtime.getRuntime();
-        return new State(LivePointers.count(), platformThreads(), runtime.totalMemory() - runtime.freeMemory());
+        return new State(pointers, platformThreads(), runtime.totalMemory() - runtime.freeMemory());
     }
 
     private static int platformThreads() {

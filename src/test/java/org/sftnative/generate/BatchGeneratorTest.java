@@ -178,7 +178,7 @@ class BatchGeneratorTest {
     @Test
     void livePointersAreConstantOverFiveHundredTokens() {
         List<Long> live = new ArrayList<>();
-        long before = LivePointers.count();
+        long before = LivePointers.settled();
         KvPlan plan = KvPlan.of(model, 1 << 30, 4, 140);
         try (BatchGenerator generator = new BatchGenerator(model, ids -> "", plan)) {
             for (int i = 0; i < 8; i++) { // joining and leaving

@@ -210,7 +210,7 @@ class LlamaEngineTest {
             try (PointerScope _ = new PointerScope()) {
                 engine.accumulate(batch, CROSS_ENTROPY, 1);
             }
-            long before = LivePointers.count();
+            long before = LivePointers.settled();
             for (int step = 0; step < 20; step++) {
                 try (PointerScope _ = new PointerScope()) {
                     engine.startStep();

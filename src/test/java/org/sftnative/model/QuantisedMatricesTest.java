@@ -73,7 +73,7 @@ class QuantisedMatricesTest {
     @Test
     void modelIsGivenBackWhole() {
         loadAndClose();
-        long before = LivePointers.count();
+        long before = LivePointers.settled();
         loadAndClose();
         loadAndClose();
         assertEquals(before, LivePointers.count());

@@ -189,7 +189,7 @@ class QuantiserTest {
             Tensor weight = random(70, 100, 1);
             Tensor to = Tensors.empty(ScalarType.Float, Devices.cpu(), 70, 100);
             round(kind, weight, to);
-            long before = LivePointers.count();
+            long before = LivePointers.settled();
             for (int i = 0; i < 5; i++) {
                 round(kind, weight, to);
             }

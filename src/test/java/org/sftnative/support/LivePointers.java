@@ -1,5 +1,6 @@
 package org.sftnative.support;
 
+import java.util.concurrent.locks.LockSupport;
 import org.bytedeco.javacpp.Pointer;
 
 /// How many native objects this process holds. JavaCPP counts them only where its collector is on, as the build's
@@ -14,5 +15,19 @@ public final class LivePointers {
                     + " -Dorg.bytedeco.javacpp.nopointergc=false, as pom.xml does");
         }
         return Pointer.totalCount();
+    }
+
+    /// As {@link #count}, when nothing is left that the collector would free: what earlier tests of the process let go
+    /// would be counted down in the midst of the caller's.
+    public static long settled() {
+        long now = count();
+        long before;
+        do {
+            before = now;
+            System.gc();
+            LockSupport.parkNanos(100_000_000); // JavaCPP frees in a thread of its own
+            now = count();
+        } while (now != before);
+        return now;
     }
 }

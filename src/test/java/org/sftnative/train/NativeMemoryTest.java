@@ -91,7 +91,7 @@ class NativeMemoryTest {
         settings.put("max_steps", "1");
         settings.put("output_dir", dir.resolve("first").toString());
         Training.run(SettingsSchema.of(RunSettings.class).bind(settings), List.of());
-        long before = LivePointers.count(); // what is made once a process is there
+        long before = LivePointers.settled(); // what is made once a process is there
         Training.run(run, List.of(event -> {
             if (event instanceof RunEvent.Saved) {
                 writing.set(false);
