@@ -13,14 +13,16 @@ import org.sftnative.ops.Ops.Form;
 import org.sftnative.tensor.Scopes;
 import org.sftnative.tensor.Tensors;
 
-/// A frozen product with adapters: y = x W^T + u B^T, u = s x A^T. The gradient of W is never computed.
+/// A frozen product with adapters: y = x W^T + s u B^T, u = x A^T. The gradient of W is never computed.
 ///
 /// q, k and v read the same x, gate and up as well: their As are one matrix, so that x is read once for all of them,
 /// forward and for dA. Cost of the adapters for T rows, r the sum of a product's ranks: forward 2 T r (in + out)
-/// operations, backward twice that; u (T, r) is kept for every product, so that nothing is computed again for dB.
+/// operations, backward twice that; u (T, r) is kept for every product, so that nothing is computed again for dB. The
+/// adapters' part of y and of dx is written first, where it reaches every column, and the frozen product added to it:
+/// the other way, a product of a few operations a byte would read and write all of y once more.
 ///
 /// With dropout each adapter has an input of its own, and with DoRA (arXiv 2402.09353) each row of the sum is scaled to
-/// its magnitude: y = g (x W^T + u B^T), g = m / |W + s B A|, the norm without a gradient, as PEFT has it; both cost
+/// its magnitude: y = g (x W^T + s u B^T), g = m / |W + s B A|, the norm without a gradient, as PEFT has it; both cost
 /// passes over (T, in) or (T, out), and DoRA one more product with W.
 final class AdaptedProduct implements Product {
     private static final long[] FIRST = {0};
@@ -66,6 +68,7 @@ final class AdaptedProduct implements Product {
     private final Tensor dA;
     private final long ranks;
     private final boolean dora;
+    private final boolean covers; // whether every column of y has an adapter
     private Tensor kept; // (T, r): u
 
     /// @param parts not empty; their As and the As' gradients lie side by side
@@ -79,6 +82,7 @@ final class AdaptedProduct implements Product {
         this.dA = dA;
         this.ranks = parts.stream().mapToLong(p -> p.spec().rank()).sum();
         this.dora = parts.stream().anyMatch(p -> p.magnitude().isPresent());
+        this.covers = parts.stream().mapToLong(p -> p.spec().out()).sum() == frozen.rows();
     }
 
     /// Makes room for u of so many rows.
@@ -123,30 +127,41 @@ final class AdaptedProduct implements Product {
     @Override
     public void forward(Tensor x, Tensor y, Optional<AdapterDropout> dropout) {
         Scopes.run(() -> {
-            Tensor w = frozen.get();
-            ops.matmul(Form.NT, x, w, y, false);
             Tensor u = kept.narrow(0, 0, x.size(0));
             if (dropout.isEmpty()) {
                 ops.matmul(Form.NT, x, a, u, false);
             }
+            Tensor w = frozen.get();
+            boolean first = covers && !(dora && dropout.isPresent());
+            if (!first) {
+                ops.matmul(Form.NT, x, w, y, false);
+            }
             for (Part part : parts) {
                 Tensor low = part.low(u);
-                Tensor columns = part.columns(y);
                 Optional<Tensor> dropped = dropout.map(d -> d.drop(part.spec().module(), x));
                 dropped.ifPresent(in -> ops.matmul(Form.NT, in, part.a(), low, false));
-                low.mul_(new Scalar(part.spec().scaling()));
                 if (dropped.isPresent() && part.magnitude().isPresent()) {
-                    // PEFT: the magnitude's part of the frozen product, too, is of the dropped input
-                    Tensor g = part.magnitude().get().factor();
-                    Tensor rows = w.narrow(0, part.from(), part.spec().out());
-                    columns.add_(torch.mm(dropped.get(), rows.t()).mul_(g.sub(new Scalar(1.0))));
-                    columns.add_(torch.mm(low, part.b().t()).mul_(g));
+                    droppedDora(part, part.magnitude().get(), dropped.get(), w, low, part.columns(y));
                 } else {
-                    ops.matmul(Form.NT, low, part.b(), columns, true);
-                    part.magnitude().ifPresent(m -> columns.mul_(m.factor()));
+                    ops.matmul(Form.NT, part.spec().scaling(), low, part.b(), part.columns(y), !first);
                 }
             }
+            if (first) {
+                ops.matmul(Form.NT, x, w, y, true);
+            }
+            if (dropout.isEmpty()) {
+                parts.forEach(
+                        part -> part.magnitude().ifPresent(m -> part.columns(y).mul_(m.factor())));
+            }
         });
+    }
+
+    /// PEFT: the magnitude's part of the frozen product, too, is of the dropped input.
+    private static void droppedDora(Part part, Magnitude m, Tensor x, Tensor w, Tensor low, Tensor columns) {
+        Tensor g = m.factor();
+        Tensor rows = w.narrow(0, part.from(), part.spec().out());
+        columns.add_(torch.mm(x, rows.t()).mul_(g.sub(new Scalar(1.0))));
+        columns.add_(torch.mm(low, part.b().t()).mul_(g), new Scalar(part.spec().scaling()));
     }
 
     @Override
@@ -155,12 +170,12 @@ final class AdaptedProduct implements Product {
         Scopes.run(() -> {
             Tensor v = flow.low().getFirst();
             Tensor w = frozen.get();
-            boolean scaled = dora && dropout.isEmpty();
-            ops.matmul(Form.NN, scaled ? flow.scaled().getFirst() : dy, w, dx, false);
             if (dropout.isEmpty()) {
-                ops.matmul(Form.NN, v, a, dx, true);
+                ops.matmul(Form.NN, v, a, dx, false);
+                ops.matmul(Form.NN, dora ? flow.scaled().getFirst() : dy, w, dx, true);
                 return;
             }
+            ops.matmul(Form.NN, dy, w, dx, false);
             for (Part part : parts) {
                 Tensor branch = torch.mm(part.low(v), part.a());
                 part.magnitude().ifPresent(m -> {
@@ -179,13 +194,10 @@ final class AdaptedProduct implements Product {
     public Flow noInputGradient(Tensor dy) {
         Tensor scaled = dora ? scaled(dy) : dy;
         Tensor v = Tensors.empty(dy.scalar_type(), dy.device(), dy.size(0), ranks);
-        Scopes.run(() -> {
-            for (Part part : parts) {
-                Tensor low = part.low(v);
-                ops.matmul(Form.NN, part.columns(scaled), part.b(), low, false);
-                low.mul_(new Scalar(part.spec().scaling()));
-            }
-        });
+        for (Part part : parts) {
+            Scopes.run(() ->
+                    ops.matmul(Form.NN, part.spec().scaling(), part.columns(scaled), part.b(), part.low(v), false));
+        }
         return new Flow(List.of(v), dora ? List.of(scaled) : List.of());
     }
 
@@ -208,7 +220,7 @@ final class AdaptedProduct implements Product {
                 ops.matmul(Form.TN, v, x, dA, true);
             }
             for (Part part : parts) {
-                ops.matmul(Form.TN, part.columns(scaled), part.low(u), part.dB(), true);
+                ops.matmul(Form.TN, part.spec().scaling(), part.columns(scaled), part.low(u), part.dB(), true);
                 Tensor in = dropout.map(d -> d.drop(part.spec().module(), x)).orElse(x);
                 if (dropout.isPresent()) {
                     ops.matmul(Form.TN, part.low(v), in, part.dA(), true);
@@ -218,12 +230,17 @@ final class AdaptedProduct implements Product {
         });
     }
 
-    /// dm = the sum over rows of dy (x W^T + u B^T) / norm. The product is computed again: kept, it would be a
+    /// dm = the sum over rows of dy (x W^T + s u B^T) / norm. The product is computed again: kept, it would be a
     /// (T, out) of every block.
     private void magnitudeGradient(Part part, Magnitude m, Tensor dy, Tensor x, Tensor u) {
         Scopes.run(() -> {
             Tensor rows = frozen.get().narrow(0, part.from(), part.spec().out());
-            Tensor sum = torch.mm(x, rows.t()).addmm_(u, part.b().t());
+            Tensor sum = torch.mm(x, rows.t())
+                    .addmm_(
+                            u,
+                            part.b().t(),
+                            new Scalar(1.0),
+                            new Scalar(part.spec().scaling()));
             Tensor wide = sum.to(ScalarType.Float).mul_(dy).sum(FIRST, false, new ScalarTypeOptional());
             m.gradient().add_(wide.div_(m.norm()));
         });

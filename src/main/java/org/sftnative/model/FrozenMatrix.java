@@ -10,11 +10,19 @@ sealed interface FrozenMatrix {
     /// (out, in): valid until the next call on any of a model.
     Tensor get();
 
+    /// out.
+    long rows();
+
     /// @param matrix (out, in), a view of the weights
     record Resident(Tensor matrix) implements FrozenMatrix {
         @Override
         public Tensor get() {
             return matrix;
+        }
+
+        @Override
+        public long rows() {
+            return matrix.size(0);
         }
     }
 
@@ -37,6 +45,11 @@ sealed interface FrozenMatrix {
                 from += shapes.get(i)[0];
             }
             return all;
+        }
+
+        @Override
+        public long rows() {
+            return names.stream().mapToLong(name -> packed.shape(name)[0]).sum();
         }
     }
 }

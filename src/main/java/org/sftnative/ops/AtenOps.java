@@ -18,7 +18,7 @@ public final class AtenOps implements Ops {
     private static final long ROW = 512;
 
     @Override
-    public void matmul(Form form, Tensor a, Tensor b, Tensor c, boolean add) {
+    public void matmul(Form form, double scale, Tensor a, Tensor b, Tensor c, boolean add) {
         Scopes.run(() -> {
             boolean widened = !Tensors.is(a, c.scalar_type()) && !a.is_cuda();
             Tensor left = widened ? a.to(ScalarType.Float) : a;
@@ -26,7 +26,12 @@ public final class AtenOps implements Ops {
             left = form == Form.TN ? left.t() : left;
             right = form == Form.NT ? right.t() : right;
             boolean same = Tensors.is(left, c.scalar_type());
-            if (same && add) {
+            if (scale != 1 && same) {
+                torch.addmm_out(c, c, left, right, new Scalar(add ? 1.0 : 0.0), new Scalar(scale));
+            } else if (scale != 1) {
+                Scalar kept = new Scalar(add ? 1.0 : 0.0);
+                torch.addmm_out(c, c, left, right, ScalarType.Float, kept, new Scalar(scale));
+            } else if (same && add) {
                 c.addmm_(left, right);
             } else if (same) {
                 torch.mm_out(c, left, right);

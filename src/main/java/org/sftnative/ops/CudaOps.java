@@ -58,8 +58,8 @@ public final class CudaOps implements Ops {
     }
 
     @Override
-    public void matmul(Form form, Tensor a, Tensor b, Tensor c, boolean add) {
-        libtorch.matmul(form, a, b, c, add);
+    public void matmul(Form form, double scale, Tensor a, Tensor b, Tensor c, boolean add) {
+        libtorch.matmul(form, scale, a, b, c, add);
     }
 
     @Override

@@ -9,12 +9,16 @@ import org.bytedeco.pytorch.Tensor;
 /// T tokens, C hidden size, H query heads, K kv heads, D head size, F ffn size, V vocabulary. Activations are fp32 or
 /// bf16; sums, norms, angles and losses are fp32.
 public interface Ops {
-    /// A matrix product, c = op(a) @ op(b), or added to c. Sums are fp32 whatever the factors are; c is of their type
-    /// or
-    /// fp32. Rows of each may lie apart, elements of a row side by side.
+    /// A matrix product, c = scale op(a) @ op(b), or added to c. Sums are fp32 whatever the factors are; c is of their
+    /// type or fp32. Rows of each may lie apart, elements of a row side by side.
     ///
     /// @param add whether c keeps what it has
-    void matmul(Form form, Tensor a, Tensor b, Tensor c, boolean add);
+    void matmul(Form form, double scale, Tensor a, Tensor b, Tensor c, boolean add);
+
+    /// The same with a scale of 1.
+    default void matmul(Form form, Tensor a, Tensor b, Tensor c, boolean add) {
+        matmul(form, 1.0, a, b, c, add);
+    }
 
     /// Which factor is transposed, in BLAS's letters; c is (m, n).
     enum Form {
