@@ -16,6 +16,8 @@ public final class AtenOps implements Ops {
     private static final long[] FIRST = {0};
     private static final long[] LAST = {-1};
     private static final long ROW = 512;
+    private static final Scalar ZERO = Scopes.keep(() -> new Scalar(0.0));
+    private static final Scalar ONE = Scopes.keep(() -> new Scalar(1.0));
 
     @Override
     public void matmul(Form form, double scale, Tensor a, Tensor b, Tensor c, boolean add) {
@@ -27,10 +29,9 @@ public final class AtenOps implements Ops {
             right = form == Form.NT ? right.t() : right;
             boolean same = Tensors.is(left, c.scalar_type());
             if (scale != 1 && same) {
-                torch.addmm_out(c, c, left, right, new Scalar(add ? 1.0 : 0.0), new Scalar(scale));
+                torch.addmm_out(c, c, left, right, add ? ONE : ZERO, new Scalar(scale));
             } else if (scale != 1) {
-                Scalar kept = new Scalar(add ? 1.0 : 0.0);
-                torch.addmm_out(c, c, left, right, ScalarType.Float, kept, new Scalar(scale));
+                torch.addmm_out(c, c, left, right, ScalarType.Float, add ? ONE : ZERO, new Scalar(scale));
             } else if (same && add) {
                 c.addmm_(left, right);
             } else if (same) {
