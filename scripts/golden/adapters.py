@@ -6,6 +6,9 @@ with the model, and the loss before each of 20 updates. Documents are those of t
 alone and unpadded. One thread, fixed seeds.
 Run from the project root: python3 scripts/golden/adapters.py
 
+And src/test/resources/golden/pissa.json: adapters as PiSSA begins them over one of the models, what is left of the base,
+and the losses of 20 steps.
+
 With --reference FOLDER: the same for a pretrained model, adapters and documents by formula, so that nothing large is kept:
 src/test/resources/golden/reference/lora.json.
 """
@@ -120,13 +123,18 @@ def wrapped(folder, config):
     return get_peft_model(base, LoraConfig(task_type="CAUSAL_LM", **config)).eval()
 
 
-def tiny(name, model_name, config, ratio, seed):
-    source = GOLDEN / "arch" / model_name
-    golden = load_file(source / "golden.safetensors")
+def documents_of(golden):
     documents = []
     while f"document.{len(documents)}.input_ids" in golden:
         i = len(documents)
         documents.append((golden[f"document.{i}.input_ids"], golden[f"document.{i}.labels"]))
+    return documents
+
+
+def tiny(name, model_name, config, ratio, seed):
+    source = GOLDEN / "arch" / model_name
+    golden = load_file(source / "golden.safetensors")
+    documents = documents_of(golden)
     count = sum(int((labels[1:] != IGNORED).sum()) for _, labels in documents)
     model = wrapped(source, config)
     randomise(model, torch.Generator().manual_seed(seed))
@@ -149,6 +157,25 @@ def tiny(name, model_name, config, ratio, seed):
     losses = train(model, documents, count, 2e-3, ratio)
     write_json(folder / "golden.json", {"versions": versions("torch", "transformers", "peft"), "model": model_name, "learning_rate": 2e-3, "ratio": ratio, "losses": losses})
     print(f"{name}: {losses[0]:.6f} -> {losses[-1]:.6f}")
+
+
+def pissa():
+    source = GOLDEN / "arch" / "llama3"
+    golden = load_file(source / "golden.safetensors")
+    documents = documents_of(golden)
+    count = sum(int((labels[1:] != IGNORED).sum()) for _, labels in documents)
+    config = dict(r=4, lora_alpha=6, rank_pattern={"down_proj": 2}, alpha_pattern={"v_proj": 5})
+    model = wrapped(source, dict(target_modules=ALL, init_lora_weights="pissa", **config))
+    began = {}
+    for name, p in model.named_parameters():
+        if "lora_" in name:
+            began[name.replace(".default", "")] = p.detach().double().norm().item()
+        elif name.endswith("base_layer.weight"):
+            began[name] = [p.detach().double().norm().item(), *p.detach().flatten()[:4].tolist()]
+    losses = train(model, documents, count, 2e-3, 1)
+    made = {"versions": versions("torch", "transformers", "peft"), "model": "llama3", **config, "learning_rate": 2e-3, "began": began, "losses": losses}
+    write_json(GOLDEN / "pissa.json", made)
+    print(f"pissa: {losses[0]:.6f} -> {losses[-1]:.6f}")
 
 
 def reference(folder):
@@ -178,3 +205,4 @@ if __name__ == "__main__":
     else:
         for seed, (name, case) in enumerate(CASES.items()):
             tiny(name, *case, seed=300 + seed)
+        pissa()

@@ -44,7 +44,10 @@ public record LoraSettings(
         @Setting(doc = "other alphas by module: down_proj=64")
         List<String> alphaPattern,
 
-        @Setting(doc = "how adapters begin: true (Kaiming A, zero B) or gaussian (normal A)", value = "true")
+        @Setting(
+                doc = "how adapters begin: true (Kaiming A, zero B), gaussian (normal A), or pissa (the largest"
+                        + " singular values, taken out of the base; saved as LoRA of twice the rank)",
+                value = "true")
         LoraInit initLoraWeights) {
     /// What `lora_target_modules` means by default: every linear layer of a block.
     public static final String ALL_LINEAR = "all-linear";
@@ -74,10 +77,10 @@ public record LoraSettings(
         Check.that(loraPlusRatio > 0 && loraPlusRatio <= 1e6, "lora_plus_ratio", loraPlusRatio, "above 0");
         Check.that(!loraTargetModules.isEmpty(), "lora_target_modules", "empty", "names, or " + ALL_LINEAR);
         Check.that(
-                initLoraWeights != LoraInit.PISSA,
+                initLoraWeights != LoraInit.PISSA || !useDora,
                 "init_lora_weights",
                 initLoraWeights,
-                "true or gaussian: adapters of PiSSA are not made here yet");
+                "true or gaussian with use_dora");
         patterns("rank_pattern", rankPattern).forEach((key, rank) -> {
             boolean whole = rank == Math.rint(rank) && rank >= 1 && rank <= 65_536;
             Check.that(whole, "rank_pattern", key + "=" + rank, "a module and a rank from 1 to 65536");
@@ -120,11 +123,6 @@ public record LoraSettings(
     /// Ranks by pattern, in order.
     public Map<String, Integer> ranks() {
         Map<String, Integer> ranks = new LinkedHashMap<>();
-        Check.that(
-                initLoraWeights != LoraInit.PISSA,
-                "init_lora_weights",
-                initLoraWeights,
-                "true or gaussian: adapters of PiSSA are not made here yet");
         patterns("rank_pattern", rankPattern).forEach((key, rank) -> ranks.put(key, rank.intValue()));
         return ranks;
     }

@@ -31,6 +31,11 @@ public record RunSettings(
                     + (adapters ? "and the adapter has its own" : "and every weight is trained: none are asked for")
                     + "\n  leave it out, or ask for fresh adapters: --lora-r 16");
         }
+        boolean pissa = lora.enabled() && lora.initLoraWeights() == LoraInit.PISSA;
+        if (pissa && (model.loadIn_4bit() || model.loadIn_8bit())) {
+            throw new InputException("init_lora_weights pissa changes the base, which is quantised as it is read"
+                    + "\n  leave one of them out");
+        }
         if (adapters && training.masters() != MasterChoice.SPLIT) {
             throw new InputException("masters '" + training.masters() + "' is of a model that is trained itself"
                     + "\n  leave it out: adapters are kept in fp32");

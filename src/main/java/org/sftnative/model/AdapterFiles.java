@@ -2,6 +2,7 @@ package org.sftnative.model;
 
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Device;
@@ -11,6 +12,7 @@ import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.sftnative.InputException;
 import org.sftnative.io.AdapterDirectory;
+import org.sftnative.io.TensorSource;
 import org.sftnative.tensor.Devices;
 import org.sftnative.tensor.Dtype;
 import org.sftnative.tensor.Tensors;
@@ -85,6 +87,11 @@ public final class AdapterFiles {
     /// @param trained the adapters' weights, or a copy of them of one moment
     /// @param base path or name of the model that they are for
     public static void save(Path directory, AdapterConfig config, Parameters trained, String base) {
-        AdapterDirectory.save(directory, PeftConfig.write(config, base), LlamaFiles.sources(trained, Dtype.F32));
+        save(directory, config, LlamaFiles.sources(trained, Dtype.F32), base);
+    }
+
+    /// The same of tensors that are made as they are written.
+    public static void save(Path directory, AdapterConfig config, List<TensorSource> tensors, String base) {
+        AdapterDirectory.save(directory, PeftConfig.write(config, base), tensors);
     }
 }

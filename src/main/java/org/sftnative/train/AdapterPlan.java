@@ -4,6 +4,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.SequencedMap;
 import org.sftnative.InputException;
+import org.sftnative.config.LoraInit;
 import org.sftnative.config.LoraSettings;
 import org.sftnative.config.MomentChoice;
 import org.sftnative.config.TrainingSettings;
@@ -35,6 +36,7 @@ final class AdapterPlan {
                 (config.useDora() ? "DoRA" : "LoRA") + " r " + config.r() + ", scaling "
                         + specs.getFirst().scaling() + (config.useRslora() ? " (rsLoRA)" : "") + ", on " + specs.size()
                         + " matrices" + (saved.isEmpty() ? "" : ", in full: " + String.join(", ", saved))
+                        + (config.init() == LoraInit.PISSA ? ", begun and saved as PiSSA's" : "")
                         + (config.dropout() > 0 ? ", dropout " + config.dropout() : "")
                         + (lora.loraPlusRatio() == 1 ? "" : ", learning rate of B x " + lora.loraPlusRatio()));
         said.put(
@@ -61,8 +63,9 @@ final class AdapterPlan {
         LlamaConfig c = loaded.config();
         double widest = Math.max(2.0 * c.intermediateSize(), c.qSize() + 2.0 * c.kvSize());
         double scratch = config.useDora() || config.dropout() > 0 ? 12 * widest : 0; // passes of one product
-        // 10: master, gradient, and the copy that is computed with
-        return new CardMemory.Need(frozenBytes(loaded) + 10 * trained, trained, 2 * ranks + scratch);
+        // 10: master, gradient, and the copy that is computed with; 4: what PiSSA began with
+        double each = config.init() == LoraInit.PISSA ? 14 : 10;
+        return new CardMemory.Need(frozenBytes(loaded) + each * trained, trained, 2 * ranks + scratch);
     }
 
     private static long frozenBytes(LoadedModel loaded) {

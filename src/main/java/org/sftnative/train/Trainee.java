@@ -6,6 +6,7 @@ import java.util.Optional;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.NoGradGuard;
 import org.sftnative.InputException;
+import org.sftnative.config.LoraInit;
 import org.sftnative.config.RunSettings;
 import org.sftnative.io.HubName;
 import org.sftnative.io.ModelWriter;
@@ -17,12 +18,15 @@ import org.sftnative.model.Adapters;
 import org.sftnative.model.FrozenBase;
 import org.sftnative.model.LlamaFiles;
 import org.sftnative.model.Parameters;
+import org.sftnative.model.Pissa;
 import org.sftnative.tensor.Dtype;
 
 /// What a run trains, and how it is saved: all weights of a model, or adapters over a frozen one.
 final class Trainee implements AutoCloseable {
     /// A frozen model and what is trained over it.
-    record Adapted(FrozenBase base, Adapters adapters) {}
+    ///
+    /// @param pissa what the adapters began with, if it was taken out of the base
+    record Adapted(FrozenBase base, Adapters adapters, Optional<Pissa> pissa) {}
 
     private final RunSettings settings;
     private final LoadedModel loaded;
@@ -60,8 +64,12 @@ final class Trainee implements AutoCloseable {
         }
         FrozenBase base = loaded.frozen(compute.ops());
         try {
-            Adapters adapters = adapters(settings, loaded, compute.adapters().get(), base, checkpoint);
-            return new Trainee(settings, loaded, adapters.trained(), Optional.of(new Adapted(base, adapters)));
+            AdapterConfig config = compute.adapters().get();
+            Adapters adapters = adapters(settings, loaded, config, base, checkpoint);
+            Optional<Pissa> pissa = config.init() == LoraInit.PISSA
+                    ? Optional.of(Pissa.takeOut(began(adapters, loaded, checkpoint), base))
+                    : Optional.empty();
+            return new Trainee(settings, loaded, adapters.trained(), Optional.of(new Adapted(base, adapters, pissa)));
         } catch (RuntimeException e) {
             base.close();
             throw e;
@@ -77,12 +85,37 @@ final class Trainee implements AutoCloseable {
             Optional<Path> checkpoint) {
         Optional<Path> from =
                 checkpoint.or(() -> settings.model().adapter().stream().findFirst());
+        if (from.isPresent() && config.init() == LoraInit.PISSA) {
+            try (Adapters plain = read(from.get(), config.doubled(), loaded)) {
+                return Pissa.trained(plain, config, loaded.config());
+            }
+        }
         if (from.isPresent()) {
             return read(from.get(), config, loaded);
         }
         Adapters adapters = Adapters.of(config, loaded.config(), loaded.device());
         AdapterInit.fill(adapters, base, settings.training().seed());
         return adapters;
+    }
+
+    /// What PiSSA's adapters began with: what they are, or the other half of a checkpoint's.
+    private static Adapters began(Adapters adapters, LoadedModel loaded, Optional<Path> checkpoint) {
+        AdapterConfig config = adapters.config();
+        if (checkpoint.isPresent()) {
+            try (Adapters plain = read(checkpoint.get(), config.doubled(), loaded)) {
+                return Pissa.began(plain, config, loaded.config());
+            }
+        }
+        Adapters began = Adapters.of(config, loaded.config(), loaded.device());
+        copy(adapters.trained(), began.trained());
+        return began;
+    }
+
+    private static void copy(Parameters from, Parameters to) {
+        try (PointerScope _ = new PointerScope();
+                NoGradGuard _ = new NoGradGuard()) {
+            to.flatWeights().copy_(from.flatWeights());
+        }
     }
 
     /// Adapters of a directory, under the config of the run.
@@ -114,13 +147,16 @@ final class Trainee implements AutoCloseable {
 
     /// Puts what a checkpoint has, or what the run began with, into the place of [#weights].
     void goBack(Optional<Path> checkpoint) {
+        Optional<Pissa> pissa = adapted.flatMap(Adapted::pissa);
+        if (pissa.isPresent() && checkpoint.isEmpty()) {
+            copy(pissa.get().began(), weights);
+            return;
+        }
         try (Parameters saved = adapted.map(
-                                a -> adapters(settings, loaded, a.adapters().config(), a.base(), checkpoint)
-                                        .trained())
-                        .orElseGet(() -> Training.weights(loaded, settings.model(), checkpoint));
-                PointerScope _ = new PointerScope();
-                NoGradGuard _ = new NoGradGuard()) {
-            weights.flatWeights().copy_(saved.flatWeights());
+                        a -> adapters(settings, loaded, a.adapters().config(), a.base(), checkpoint)
+                                .trained())
+                .orElseGet(() -> Training.weights(loaded, settings.model(), checkpoint))) {
+            copy(saved, weights);
         }
     }
 
@@ -128,7 +164,9 @@ final class Trainee implements AutoCloseable {
     ///
     /// @param weights those of this, or a copy of them
     List<TensorSource> sources(Parameters weights) {
-        return LlamaFiles.sources(weights, adapted.isPresent() ? Dtype.F32 : loaded.dtype());
+        return adapted.flatMap(Adapted::pissa)
+                .map(pissa -> pissa.sources(weights))
+                .orElseGet(() -> LlamaFiles.sources(weights, adapted.isPresent() ? Dtype.F32 : loaded.dtype()));
     }
 
     /// Writes a directory that can be used: a model, in the dtype that it was trained in, or a PEFT adapter; with the
@@ -137,10 +175,11 @@ final class Trainee implements AutoCloseable {
     /// @param weights those of this, or a copy of them
     void save(Path directory, Parameters weights) {
         if (adapted.isPresent()) {
+            AdapterConfig config = adapted.get().adapters().config();
             AdapterFiles.save(
                     directory,
-                    adapted.get().adapters().config(),
-                    weights,
+                    adapted.get().pissa().isPresent() ? config.doubled() : config,
+                    sources(weights),
                     HubName.ofSnapshot(settings.model().modelNameOrPath())
                             .map(HubName::id)
                             .orElse(settings.model().modelNameOrPath().toString()));
@@ -153,6 +192,9 @@ final class Trainee implements AutoCloseable {
     @Override
     public void close() {
         weights.close();
-        adapted.ifPresent(a -> a.base().close());
+        adapted.ifPresent(a -> {
+            a.pissa().ifPresent(Pissa::close);
+            a.base().close();
+        });
     }
 }

@@ -9,6 +9,7 @@ import java.util.TreeMap;
 import org.sftnative.InputException;
 import org.sftnative.config.EncodingSettings;
 import org.sftnative.config.IntervalStrategy;
+import org.sftnative.config.LoraInit;
 import org.sftnative.config.ModelSettings;
 import org.sftnative.config.RunSettings;
 import org.sftnative.config.SettingsSchema;
@@ -68,6 +69,11 @@ public final class Training {
                 new TreeMap<>(SettingsSchema.of(RunSettings.class).changed(settings));
         common.put("output_dir", settings.training().outputDir().toString());
         world.agree("settings", common);
+        if (world.size() > 1 && settings.lora().initLoraWeights() == LoraInit.PISSA) {
+            throw new InputException(
+                    "init_lora_weights pissa: each of several ranks would take singular values of its own"
+                            + " out of the base\n  train on one, or begin otherwise");
+        }
         RunSettings here = settings.with(Placing.of(settings.model(), world));
         RunState end = world.leads()
                 ? leading(here, recipe, listeners, requests, world)

@@ -2,6 +2,7 @@ package org.sftnative.cli;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
@@ -17,6 +18,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.sftnative.cli.Program.Outcome;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.json.JsonMapper;
 
 /// Adapters from the command line: what is saved, going on, and what is refused. 8 rows, 4 a step, 6 steps.
 class LoraTest {
@@ -50,6 +53,9 @@ class LoraTest {
                 "--lora-r 4 --precision bf16 --gradient-checkpointing",
                 "--lora-r 4 --precision bf16-autocast --engine reference --lora-dropout 0.1",
                 "--lora-r 3 --use-dora --lora-target-modules q_proj,v_proj --modules-to-save lm_head,norm",
+                "--lora-r 4 --init-lora-weights pissa",
+                "--lora-r 3 --init-lora-weights pissa --use-rslora --rank-pattern q_proj=5 --modules-to-save lm_head"
+                        + " --precision bf16 --engine reference",
                 "--lora-r 4 --load-in-4bit",
                 "--lora-r 4 --load-in-8bit --engine reference"
             })
@@ -80,6 +86,22 @@ class LoraTest {
         }
     }
 
+    /// In memory the base was changed; the adapter is of the one on the disk.
+    @Test
+    void whatPissaTrainedIsSavedAsLoraOverTheBaseAsItIs() throws IOException {
+        Path out = dir.resolve("out");
+        String[] settings = {"--lora-r", "4", "--init-lora-weights", "pissa", "--eval-file", rows.toString()};
+        train(out, settings).succeeded();
+        double trained = Program.values(out, "eval_loss").getLast();
+        JsonNode config =
+                new JsonMapper().readTree(out.resolve("adapter_config.json").toFile());
+        assertEquals(8, config.get("r").asInt());
+        assertEquals(trained, Program.eval(Program.BASE, rows, "--adapter", out.toString()), 1e-4);
+        Path plain = dir.resolve("plain");
+        train(plain, "--lora-r", "4", "--eval-file", rows.toString()).succeeded();
+        assertNotEquals(trained, Program.values(plain, "eval_loss").getLast(), 1e-3);
+    }
+
     @Test
     void anAdapterIsTrainedOn() throws IOException {
         Path first = dir.resolve("first");
@@ -106,7 +128,8 @@ class LoraTest {
             --load-in-4bit | a quantised model cannot be trained itself
             --lora-r 4 --masters none | is of a model that is trained itself
             --lora-r 4 --adapter nowhere | keep one of them
-            --lora-r 4 --init-lora-weights pissa | pissa
+            --lora-r 4 --init-lora-weights pissa --use-dora | must be true or gaussian with use_dora
+            --lora-r 4 --init-lora-weights pissa --load-in-4bit | changes the base, which is quantised
             --lora-r 4 --load-in-4bit --load-in-8bit | exclude each other
             """)
     void whatContradictsItselfIsRefused(String line, String message) {

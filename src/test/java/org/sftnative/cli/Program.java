@@ -172,9 +172,11 @@ final class Program {
     }
 
     /// Mean loss of rows, as `eval` prints it.
-    static double eval(Path model, Path rows) {
-        Outcome outcome = run("eval", "--model", model.toString(), "--eval-file", rows.toString(), "--threads", "1")
-                .succeeded();
+    static double eval(Path model, Path rows, String... more) {
+        List<String> line = new ArrayList<>(List.of("eval", "--model", model.toString()));
+        line.addAll(List.of("--eval-file", rows.toString(), "--threads", "1"));
+        line.addAll(List.of(more));
+        Outcome outcome = run(line.toArray(String[]::new)).succeeded();
         return Double.parseDouble(outcome.out().split(" +")[1]);
     }
 

@@ -101,9 +101,28 @@ class SpikeRunTest {
         }
     }
 
+    /// Where there is no checkpoint yet, what went back is what the run began with.
+    @ParameterizedTest
+    @ValueSource(strings = {"--lora-r 4", "--lora-r 4 --init-lora-weights pissa"})
+    void beforeTheFirstCheckpointAdaptersGoBackToTheirBeginning(String line) throws IOException {
+        List<String> settings = new ArrayList<>(List.of(line.split(" ")));
+        settings.addAll(List.of("--save-steps", "1000", "--on-spike", "skip"));
+        Path skipped = dir.resolve("skipped");
+        train(skipped, settings.toArray(String[]::new)).succeeded();
+        settings.set(settings.size() - 1, "rollback");
+        Outcome outcome = train(whole, settings.toArray(String[]::new)).succeeded();
+        assertTrue(outcome.out().contains("rolled back  step 18: loss "), outcome.out());
+        assertEquals(adapter(skipped), adapter(whole));
+    }
+
     /// Adapters too: going back gives what skipping gives, and a run that was killed around it ends as the whole one.
     @ParameterizedTest
-    @ValueSource(strings = {"--lora-r 4", "--lora-r 4 --engine reference --lora-dropout 0.1 --precision bf16"})
+    @ValueSource(
+            strings = {
+                "--lora-r 4",
+                "--lora-r 4 --engine reference --lora-dropout 0.1 --precision bf16",
+                "--lora-r 4 --init-lora-weights pissa"
+            })
     void adaptersGoBackAndOnBitForBit(String line) throws IOException {
         List<String> settings = new ArrayList<>(List.of(line.split(" ")));
         settings.addAll(List.of("--save-steps", "5", "--save-total-limit", "0", "--on-spike", "skip"));
