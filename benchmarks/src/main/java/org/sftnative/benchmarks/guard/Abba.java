@@ -13,12 +13,13 @@ import org.sftnative.benchmarks.Turns;
 
 /// Runs the benchmarks of two builds in turns, a fork at a time: base, candidate, candidate, base, and so on.
 /// Or the two forks of a pair side by side, an iteration at a time: where both have room in memory, and others
-/// use the machine. Each has a core of its own then, where there are two, and the other's in the next pair.
+/// use the machine. Both are held to one core then, the next pair to the next: since only one of them measures at a
+/// time, what a core does to one it does to the other. On a core each, the cores differed by more than the code.
 ///
 /// @param base class path of the one
 /// @param candidate class path of the other
 /// @param turns whether iterations take turns, and not only forks
-/// @param cores that forks of a pair are held to; empty: to none
+/// @param cores that pairs are held to, each to one; empty: to none
 /// @param folder of results; must be new or empty
 /// @param jmh further arguments of JMH
 record Abba(String base, String candidate, boolean turns, List<Integer> cores, Path folder, List<String> jmh) {
@@ -69,11 +70,9 @@ record Abba(String base, String candidate, boolean turns, List<Integer> cores, P
         List<Fork> order = new ArrayList<>();
         for (int i = 1; i <= pairs; i++) {
             boolean baseFirst = i % 2 == 1;
-            int core = cores.isEmpty() ? -1 : cores.get(baseFirst ? 0 : 1);
-            int other = cores.isEmpty() ? -1 : cores.get(baseFirst ? 1 : 0);
-            Fork base = new Fork(false, i, core);
-            Fork candidate = new Fork(true, i, other);
-            order.addAll(baseFirst ? List.of(base, candidate) : List.of(candidate, base));
+            int core = cores.isEmpty() ? -1 : cores.get((i - 1) % cores.size());
+            order.add(new Fork(!baseFirst, i, core));
+            order.add(new Fork(baseFirst, i, core));
         }
         return order;
     }
@@ -97,12 +96,11 @@ record Abba(String base, String candidate, boolean turns, List<Integer> cores, P
         return command;
     }
 
-    /// Two of the cores that this process may use, as far apart as they are numbered, since neighbours may be threads
-    /// of one core; none if there is but one, or no `taskset`.
+    /// The cores that this process may use; none if there is no `taskset`.
     ///
     /// @param status lines of `/proc/self/status`
     /// @param path of programs, as in `PATH`
-    static List<Integer> twoCores(List<String> status, String path) {
+    static List<Integer> cores(List<String> status, String path) {
         List<Integer> allowed = status.stream()
                 .filter(line -> line.startsWith("Cpus_allowed_list:"))
                 .flatMap(line -> Stream.of(line.replaceFirst(".*:", "").strip().split(",")))
@@ -111,7 +109,7 @@ record Abba(String base, String candidate, boolean turns, List<Integer> cores, P
                 .toList();
         boolean taskset = Stream.of(path.split(File.pathSeparator))
                 .anyMatch(folder -> Files.isExecutable(Path.of(folder, "taskset")));
-        return taskset && allowed.size() > 1 ? List.of(allowed.getFirst(), allowed.getLast()) : List.of();
+        return taskset ? allowed : List.of();
     }
 
     private static IntStream range(String text) {

@@ -46,7 +46,7 @@ public final class Guard {
                 Path folder = Path.of(args.get(4));
                 boolean turns = args.getFirst().equals("turns");
                 List<Integer> cores = turns
-                        ? Abba.twoCores(
+                        ? Abba.cores(
                                 Files.readAllLines(Path.of("/proc/self/status")),
                                 System.getenv().getOrDefault("PATH", ""))
                         : List.of();

@@ -95,10 +95,10 @@ class AbbaTest {
 
     /// Each waits until the other has begun.
     @Test
-    void inTurnsTheForksOfAPairRunSideBySideOnACoreEach() throws Exception {
+    void inTurnsTheForksOfAPairRunSideBySideOnOneCore() throws Exception {
         assertEquals(1, guard("turns", 4, "1", "1.05", "", ""));
         assertEquals(16, Files.readAllLines(out().resolve("ran")).size());
-        List<Integer> cores = Abba.twoCores(Files.readAllLines(Path.of("/proc/self/status")), System.getenv("PATH"));
+        List<Integer> cores = Abba.cores(Files.readAllLines(Path.of("/proc/self/status")), System.getenv("PATH"));
         for (Abba.Fork fork : abba(true, cores).order(4)) {
             String log = Files.readString(out().resolve(fork.name() + ".log"));
             assertTrue(fork.core() < 0 || log.equals("cores " + fork.core() + "\n"), log);
@@ -106,14 +106,14 @@ class AbbaTest {
     }
 
     @Test
-    void aForkIsHeldToACoreAndInTheNextPairToTheOthers() {
+    void aPairIsHeldToACoreAndTheNextToTheNext() {
         Abba two = abba(true, List.of(0, 5));
         assertEquals(
-                List.of("base-01 0", "candidate-01 5", "candidate-02 0", "base-02 5", "base-03 0", "candidate-03 5"),
+                List.of("base-01 0", "candidate-01 0", "candidate-02 5", "base-02 5", "base-03 0", "candidate-03 0"),
                 two.order(3).stream().map(f -> f.name() + " " + f.core()).toList());
         Abba.Fork fork = two.order(2).get(2);
         List<String> command = two.command(fork);
-        assertEquals(List.of("taskset", "-c", "0"), command.subList(0, 3));
+        assertEquals(List.of("taskset", "-c", "5"), command.subList(0, 3));
         assertTrue(command.containsAll(List.of("-Djmh.ignoreLock=true", Main.class.getName())), command.toString());
         assertEquals(
                 List.of("A.a", "-f", "1", "-rf", "json", "-rff", out() + "/candidate-02.json"),
@@ -129,14 +129,13 @@ class AbbaTest {
 
     @Test
     void coresAreTheOnesAllowed() throws IOException {
-        assertEquals(List.of(), Abba.twoCores(List.of("Cpus_allowed_list:\t0-7"), dir.toString()));
+        assertEquals(List.of(), Abba.cores(List.of("Cpus_allowed_list:\t0-7"), dir.toString()));
         Path taskset = Files.createFile(dir.resolve("taskset"));
         assertTrue(taskset.toFile().setExecutable(true));
         String path = "/nowhere:" + dir;
-        assertEquals(List.of(0, 7), Abba.twoCores(List.of("Name: x", "Cpus_allowed_list:\t0-7"), path));
-        assertEquals(List.of(2, 9), Abba.twoCores(List.of("Cpus_allowed_list:\t2,4-5,9"), path));
-        assertEquals(List.of(), Abba.twoCores(List.of("Cpus_allowed_list:\t3"), path));
-        assertEquals(List.of(), Abba.twoCores(List.of(), path));
+        assertEquals(List.of(0, 1, 2), Abba.cores(List.of("Name: x", "Cpus_allowed_list:\t0-2"), path));
+        assertEquals(List.of(2, 4, 5, 9), Abba.cores(List.of("Cpus_allowed_list:\t2,4-5,9"), path));
+        assertEquals(List.of(), Abba.cores(List.of(), path));
     }
 
     /// The other does not go on for a minute.
