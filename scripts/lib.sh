@@ -1,19 +1,18 @@
 # Shared by the scripts of this folder: finds the project, a JDK 25 and Maven. Sourced, not run. Sets ROOT.
+# FAILED is the exit status of what cannot be done, 1 if it is not set.
 
 fail() {
     printf 'error: %s\n' "$1" >&2
     shift
     [ $# = 0 ] || printf '%s\n' "$@" >&2
-    exit 1
+    exit "${FAILED:-1}"
 }
 
 ROOT=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
 
-# Java reads arguments and file names in the locale's encoding; in the C locale it loses every letter beyond ASCII.
-case "${LC_ALL:-${LC_CTYPE:-${LANG:-}}}" in
-*[Uu][Tt][Ff]8 | *[Uu][Tt][Ff]-8) ;;
-*) export LC_ALL=C.UTF-8 ;;
-esac
+# Java reads arguments and file names in the locale's encoding; in the C locale it loses every letter beyond ASCII. What
+# counts is the locale that is installed here, not the one that is asked for.
+[ "$(locale charmap 2>/dev/null)" = UTF-8 ] || export LC_ALL=C.UTF-8
 
 # A JDK (not only a runtime) of version 25, by its release file.
 is_jdk_25() {

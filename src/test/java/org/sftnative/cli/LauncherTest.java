@@ -36,7 +36,7 @@ class LauncherTest {
         Files.copy(Path.of("dist/sft-native"), dist.resolve("bin/sft-native"));
         program(dist.resolve("runtime/bin/java"), "printf '%s\\n' \"$LD_LIBRARY_PATH\" \"$@\"");
         Path tools = Files.createDirectories(dir.resolve("tools"));
-        for (String tool : List.of("bash", "readlink", "dirname", "tr", "awk", "ls")) {
+        for (String tool : List.of("bash", "readlink", "dirname", "tr", "awk", "ls", "locale")) {
             Files.createSymbolicLink(tools.resolve(tool), Path.of("/usr/bin").resolve(tool));
         }
         program(tools.resolve("ldconfig"), "true");
@@ -117,6 +117,43 @@ class LauncherTest {
             assertEquals(0, outcome.status(), outcome.err());
             assertTrue(outcome.out().endsWith("\n" + word + "\n"), outcome.out());
         }
+    }
+
+    /// As `scripts/dist --cpu` writes it: no library is looked for, and none missed.
+    @Test
+    void theOneForCpusNeedsNoLibrary() throws Exception {
+        String written = Files.readAllLines(Path.of("scripts/dist")).stream()
+                .filter(line -> line.startsWith("sed ") && line.endsWith(">\"$stage/bin/sft-native\""))
+                .findFirst()
+                .orElseThrow();
+        Process bash = new ProcessBuilder("bash", "-euc", "kind=cpu ROOT=. stage=$1; " + written, "", dist.toString())
+                .inheritIO()
+                .start();
+        assertEquals(0, bash.waitFor());
+        for (String word : List.of("train", "doctor")) {
+            Outcome outcome = run(word);
+            assertEquals(0, outcome.status(), outcome.err());
+            assertEquals("", outcome.err());
+            assertTrue(outcome.out().startsWith("\n--enable-native-access"), outcome.out());
+        }
+    }
+
+    /// A service has no `HOME`, and a container not the locale that ssh brought along.
+    @Test
+    void javaReadsNamesAsUtf8WhateverTheEnvironment() throws Exception {
+        libraries(dist.resolve("cuda"));
+        program(dist.resolve("runtime/bin/java"), "printf '%s' \"$LC_ALL\"");
+        environment.remove("HOME");
+        assertEquals(new Outcome(0, "C.UTF-8", noDriver()), run("train"));
+        environment.put("LANG", "xx_XX.UTF-8");
+        assertEquals(new Outcome(0, "C.UTF-8", noDriver()), run("train"));
+    }
+
+    private static String noDriver() {
+        return Stream.of("/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/local/nvidia/lib64")
+                        .anyMatch(folder -> Files.exists(Path.of(folder, "libcuda.so.1")))
+                ? ""
+                : "warning: no NVIDIA driver (libcuda.so.1): only --device cpu will work\n";
     }
 
     private static Path systemCudnn() {

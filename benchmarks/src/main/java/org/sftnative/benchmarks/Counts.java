@@ -17,9 +17,9 @@ import org.sftnative.tensor.Torch;
 /// can hold them exactly. Meant for a JVM with `-Xint` (what the compiler allocates differs from run to run) and
 /// with JavaCPP's counting on.
 ///
-/// Keys: `workload/engine/figure`. Figures a step: `operators` (libtorch's dispatcher), `host_reads` (values that the
-/// host waits for), `ops_calls` (calls of `Ops`), `live_pointers` (native objects that stay), `heap_bytes` (of the
-/// loop's thread); and of the run: `buffer_bytes`.
+/// Keys: `workload/engine/figure`. Figures of four steps, so that what one of them does shows: `operators` (libtorch's
+/// dispatcher), `host_reads` (values that the host waits for), `ops_calls` (calls of `Ops`); a step: `live_pointers`
+/// (native objects that stay), `heap_bytes` (of the loop's thread); and of the run: `buffer_bytes`.
 public final class Counts {
     private static final int RUNS = 3;
 
@@ -65,10 +65,10 @@ public final class Counts {
             opsCalls.set(0);
             try (OperatorCounter operators = new OperatorCounter()) {
                 run.run();
-                counts.put("operators", operators.total() / TrainRun.STEPS);
-                counts.put("host_reads", operators.of("aten::_local_scalar_dense") / TrainRun.STEPS);
+                counts.put("operators", operators.total());
+                counts.put("host_reads", operators.of("aten::_local_scalar_dense"));
             }
-            counts.put("ops_calls", opsCalls.get() / TrainRun.STEPS);
+            counts.put("ops_calls", opsCalls.get());
             return counts;
         }
     }

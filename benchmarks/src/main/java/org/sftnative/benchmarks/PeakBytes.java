@@ -8,6 +8,7 @@ import org.openjdk.jmh.profile.InternalProfiler;
 import org.openjdk.jmh.results.AggregationPolicy;
 import org.openjdk.jmh.results.IterationResult;
 import org.openjdk.jmh.results.ScalarResult;
+import org.sftnative.benchmarks.guard.Results;
 import org.sftnative.tensor.Devices;
 
 /// `allocatedPeakBytes` (CUDA) or `residentPeakBytes` (CPU) of benchmarks that have a parameter `device`: most bytes in
@@ -33,7 +34,7 @@ public final class PeakBytes implements InternalProfiler {
         Device device = Devices.parse(benchmark.getParam("device"));
         long bytes = Devices.peakBytes(device);
         return List.of(new ScalarResult(
-                Devices.isCuda(device) ? "allocatedPeakBytes" : "residentPeakBytes",
+                Devices.isCuda(device) ? Results.PEAK_BYTES : "residentPeakBytes",
                 bytes,
                 "bytes",
                 AggregationPolicy.MAX));

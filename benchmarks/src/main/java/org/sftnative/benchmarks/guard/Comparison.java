@@ -30,9 +30,12 @@ public record Comparison(SortedMap<String, Verdict> verdicts) {
             return Verdict.invalid("only the base has it");
         }
         Verdict time = Verdict.of(base.seconds(), candidate.seconds());
-        double before = base.secondary().getOrDefault("allocatedPeakBytes", 0.0);
-        double after = candidate.secondary().getOrDefault("allocatedPeakBytes", 0.0);
-        if (after > before) {
+        Double before = base.secondary().get(Results.PEAK_BYTES);
+        Double after = candidate.secondary().get(Results.PEAK_BYTES);
+        if ((before == null) != (after == null)) {
+            return Verdict.invalid("only the " + (after == null ? "base" : "candidate") + " has " + Results.PEAK_BYTES);
+        }
+        if (after != null && after > before) {
             return new Verdict(
                     Verdict.Kind.REGRESSED,
                     time.ratio(),

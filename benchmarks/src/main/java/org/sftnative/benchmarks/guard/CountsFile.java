@@ -34,7 +34,7 @@ public final class CountsFile {
         }
         SortedMap<String, Long> counts = new TreeMap<>();
         root.propertyStream().forEach(p -> {
-            if (!p.getValue().isIntegralNumber()) {
+            if (!p.getValue().isIntegralNumber() || !p.getValue().canConvertToLong()) {
                 throw new BadResults(file + ": " + p.getKey() + " is no whole number");
             }
             counts.put(p.getKey(), p.getValue().asLong());

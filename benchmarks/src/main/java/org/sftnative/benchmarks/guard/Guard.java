@@ -22,18 +22,21 @@ import org.sftnative.benchmarks.Here;
 public final class Guard {
     private Guard() {}
 
-    public static void main(String[] args) throws Exception {
+    public static void main(String[] args) {
         int status;
         try {
             status = run(List.of(args));
         } catch (BadResults e) {
             System.err.println("error: " + e.getMessage());
             status = 2;
+        } catch (Throwable e) { // Java's own status would be 1, a regression
+            e.printStackTrace();
+            status = 2;
         }
         System.exit(status);
     }
 
-    private static int run(List<String> args) throws IOException, InterruptedException {
+    static int run(List<String> args) throws IOException, InterruptedException {
         if (args.size() < 2) {
             throw new BadResults("a command is missing: abba, compare, counts, record or since");
         }
@@ -42,12 +45,23 @@ public final class Guard {
                 need(args, 5);
                 Path folder = Path.of(args.get(4));
                 boolean turns = args.getFirst().equals("turns");
-                int pairs = Integer.parseInt(args.get(3));
-                Abba.run(args.get(1), args.get(2), pairs, turns, folder, args.subList(5, args.size()));
+                List<Integer> cores = turns
+                        ? Abba.cores(
+                                Files.readAllLines(Path.of("/proc/self/status")),
+                                System.getenv().getOrDefault("PATH", ""))
+                        : List.of();
+                new Abba(args.get(1), args.get(2), turns, cores, folder, args.subList(5, args.size()))
+                        .run(pairs(args.get(3)));
                 yield judge(folder);
             }
             case "compare" -> judge(Path.of(args.get(1)));
-            case "counts" -> counts(Path.of(args.get(1)), args.contains("--accept"));
+            case "counts" -> {
+                List<String> options = args.subList(2, args.size());
+                if (!options.isEmpty() && !options.equals(List.of("--accept"))) {
+                    throw new BadResults("counts takes --accept and nothing else, not " + options);
+                }
+                yield counts(Path.of(args.get(1)), !options.isEmpty());
+            }
             case "record" -> {
                 need(args, 3);
                 SortedMap<String, Row> rows = Results.read(paths(args.subList(2, args.size())));
@@ -71,8 +85,28 @@ public final class Guard {
         }
     }
 
+    private static int pairs(String text) {
+        try {
+            return Integer.parseInt(text);
+        } catch (NumberFormatException e) {
+            throw new BadResults("'" + text + "' is no number of pairs", e);
+        }
+    }
+
     private static int judge(Path folder) throws IOException {
-        return tell(Comparison.of(Results.read(files(folder, "base-")), Results.read(files(folder, "candidate-"))));
+        List<Path> base = files(folder, "base-");
+        List<Path> candidate = files(folder, "candidate-");
+        if (!numbers(base).equals(numbers(candidate))) {
+            throw new BadResults("the forks in " + folder + " are no pairs: base " + numbers(base) + ", candidate "
+                    + numbers(candidate));
+        }
+        return tell(Comparison.of(Results.read(base), Results.read(candidate)));
+    }
+
+    private static List<String> numbers(List<Path> files) {
+        return files.stream()
+                .map(f -> f.getFileName().toString().replaceAll("\\D", ""))
+                .toList();
     }
 
     private static int tell(Comparison comparison) {
@@ -103,12 +137,16 @@ public final class Guard {
             System.out.println(counted.size() + " counts written to " + file);
             return 0;
         }
-        SortedMap<String, Long> accepted = CountsFile.read(file);
-        long jdk = Counts.jdk();
-        if (accepted.getOrDefault(CountsFile.JDK, 0L) != jdk) {
+        return judge(CountsFile.read(file), counted);
+    }
+
+    /// Prints what is not as accepted.
+    static int judge(SortedMap<String, Long> accepted, SortedMap<String, Long> counted) {
+        Long before = accepted.getOrDefault(CountsFile.JDK, 0L);
+        Long jdk = counted.getOrDefault(CountsFile.JDK, 0L);
+        if (!before.equals(jdk)) {
             // the library's own allocations are another JDK's: objects of ours are counted where it is the same
-            System.out.println("heap bytes not compared: accepted with JDK " + accepted.getOrDefault(CountsFile.JDK, 0L)
-                    + ", this is " + jdk);
+            System.out.println("heap bytes not compared: accepted with JDK " + before + ", this is " + jdk);
             accepted.keySet().removeIf(CountsFile::ofTheJdk);
             counted.keySet().removeIf(CountsFile::ofTheJdk);
         }

@@ -24,6 +24,9 @@ public final class Results {
     /// apart by 4% (standard deviation) in their means, by 1% here.
     public static final String THREAD_SECONDS = "threadSeconds";
 
+    /// Most bytes in use on a card.
+    public static final String PEAK_BYTES = "allocatedPeakBytes";
+
     private Results() {}
 
     /// The rows of several files of one build, forks joined in the order of the files.
@@ -51,7 +54,10 @@ public final class Results {
     private static Row joined(Row a, Row b) {
         List<Double> seconds = new ArrayList<>(a.seconds());
         seconds.addAll(b.seconds());
-        return new Row(a.name(), seconds, b.secondary());
+        SortedMap<String, Double> secondary = new TreeMap<>(b.secondary());
+        secondary.computeIfPresent(
+                PEAK_BYTES, (name, peak) -> Math.max(peak, a.secondary().getOrDefault(name, peak)));
+        return new Row(a.name(), seconds, secondary);
     }
 
     private static SortedMap<String, Row> read(Path file) {
@@ -93,7 +99,9 @@ public final class Results {
         for (JsonNode fork : metric.path("rawData")) {
             double[] iterations =
                     fork.valueStream().mapToDouble(i -> i.asDouble(Double.NaN)).toArray();
-            double of = thread.isMissingNode()
+            boolean broken =
+                    Arrays.stream(iterations).anyMatch(i -> !Double.isFinite(i)); // the sum shows it, not a rank
+            double of = thread.isMissingNode() || broken
                     ? Arrays.stream(iterations).average().orElse(Double.NaN)
                     : undisturbed(iterations);
             seconds.add(throughput ? scale / of : scale * of);

@@ -161,6 +161,23 @@ class GuardTest {
         assertEquals(0, Comparison.of(candidate, base).status());
     }
 
+    /// Of several files the largest, whichever comes last; and one that no longer says it has not improved.
+    @Test
+    void thePeakIsThatOfAllForksAndMustBeThere() throws IOException {
+        List<Path> files = new ArrayList<>();
+        for (int peak : List.of(100, 300, 200, 100)) {
+            files.add(file("peak-" + files.size(), """
+                    {"benchmark": "A.a", "mode": "avgt", "primaryMetric": {"scoreUnit": "s/op", "rawData": [[1]]},
+                     "secondaryMetrics": {"allocatedPeakBytes": {"score": %d}}}""".formatted(peak)));
+        }
+        SortedMap<String, Row> base = Results.read(files);
+        assertEquals(300.0, base.get("A.a").secondary().get("allocatedPeakBytes"));
+        SortedMap<String, Row> silent = new TreeMap<>();
+        silent.put("A.a", new Row("A.a", base.get("A.a").seconds(), new TreeMap<>()));
+        assertEquals(2, Comparison.of(base, silent).status());
+        assertEquals(2, Comparison.of(silent, base).status());
+    }
+
     @Test
     void resultsThatAreCutShortAreRefused() throws IOException {
         Path whole = file("whole", row("TrainStep.run", "thrpt", "ops/s", 10, 10));
@@ -168,7 +185,10 @@ class GuardTest {
         Path cut = Files.writeString(folder.resolve("cut.json"), text.substring(0, text.length() / 2));
         Path empty = Files.writeString(folder.resolve("empty.json"), "[]");
         Path nan = file("nan", row("TrainStep.run", "thrpt", "ops/s", Double.NaN, 10));
-        for (Path bad : List.of(cut, empty, nan, folder.resolve("missing.json"))) {
+        Path nanOfThread = file("thread-nan", """
+                {"benchmark": "A.a", "mode": "avgt", "primaryMetric": {"scoreUnit": "s/op", "rawData": [[1, 1]]},
+                 "secondaryMetrics": {"threadSeconds": {"scoreUnit": "s/op", "rawData": [[1, "NaN"]]}}}""");
+        for (Path bad : List.of(cut, empty, nan, nanOfThread, folder.resolve("missing.json"))) {
             assertThrows(BadResults.class, () -> Results.read(List.of(bad)), bad.toString());
         }
     }
@@ -228,6 +248,31 @@ class GuardTest {
                         "operators: 99, was 100"),
                 CountsFile.differences(accepted, counted));
         assertEquals(List.of(), CountsFile.differences(accepted, accepted));
+    }
+
+    /// With another JDK, too, whose heap bytes are its own.
+    @Test
+    void onePointerMoreIsARegression() {
+        for (long jdk : new long[] {25_000_309, 25_000_210}) {
+            assertEquals(0, Guard.judge(counts(25_000_309, 7000, 0), counts(jdk, jdk == 25_000_309 ? 7000 : 9000, 0)));
+            assertEquals(1, Guard.judge(counts(25_000_309, 7000, 0), counts(jdk, 7000, 1)));
+        }
+        assertEquals(1, Guard.judge(counts(25_000_309, 7000, 0), counts(25_000_309, 9000, 0)));
+        assertEquals(1, Guard.judge(counts(25_000_309, 7000, 1), counts(25_000_309, 7000, 0)));
+    }
+
+    private static TreeMap<String, Long> counts(long jdk, long heap, long pointers) {
+        return new TreeMap<>(java.util.Map.of("jdk", jdk, "T/fused/heap_bytes", heap, "T/live_pointers", pointers));
+    }
+
+    @Test
+    void aFileOfCountsThatIsBrokenIsRefused() throws IOException {
+        for (String text :
+                List.of("", "{", "[]", "{}", "{\"a\": 1.5}", "{\"a\": \"1\"}", "{\"a\": 99999999999999999999}")) {
+            Path file = Files.writeString(folder.resolve("counts.json"), text);
+            assertThrows(BadResults.class, () -> CountsFile.read(file), text);
+        }
+        assertThrows(BadResults.class, () -> CountsFile.read(folder.resolve("none.json")));
     }
 
     /// A machine's name is longer than another's; an array of 8 numbers a step is not.
