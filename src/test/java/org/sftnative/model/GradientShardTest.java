@@ -73,6 +73,32 @@ class GradientShardTest {
         assertSame(name, expected, kept);
     }
 
+    /// What two blocks, and head or embedding, wrote is on its way at a time: nothing is waited for when it is sent.
+    @ParameterizedTest
+    @MethodSource("org.sftnative.model.GoldenModel#names")
+    void aPassGoesOnWhileGradientsAreSent(String name) {
+        int[] onTheWay = {0, 0}; // now, at most
+        World counting = (World) Proxy.newProxyInstance(
+                World.class.getClassLoader(), new Class<?>[] {World.class}, (_, method, arguments) -> {
+                    if (!method.getName().equals("sumFor")) {
+                        return method.invoke(World.ALONE, arguments);
+                    }
+                    onTheWay[1] = Math.max(onTheWay[1], ++onTheWay[0]);
+                    return (World.Sending) () -> onTheWay[0]--;
+                });
+        try (PointerScope _ = new PointerScope();
+                GoldenModel golden = GoldenModel.load(name)) {
+            golden.parameters().shareGradients(counting);
+            try (LlamaEngine engine = engine(golden, new AtenOps())) {
+                engine.startStep(1);
+                engine.accumulate(golden.pack(), LOSS, SCALE);
+                assertEquals(3, onTheWay[1]);
+                engine.endStep();
+                assertEquals(0, onTheWay[0]);
+            }
+        }
+    }
+
     private static void step(LlamaEngine engine, GoldenModel golden, World world) {
         passes(engine, golden, world);
         engine.endStep();

@@ -16,6 +16,7 @@ import java.util.Map;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.function.IntFunction;
 import org.bytedeco.pytorch.Scalar;
+import org.bytedeco.pytorch.Tensor;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -159,6 +160,20 @@ class RanksTest {
         assertTrue(warnings.getFirst().startsWith("step 3: loss NaN, gradient norm NaN"), warnings.toString());
     }
 
+    /// Infinite on rank 1 alone, with a gradient that is finite: nothing but the loss tells.
+    @Test
+    void anInfiniteLossOfOneRankSkipsTheUpdateOfAll() throws Exception {
+        int[] passes = {0};
+        train(2, "out", 18, with(batch(4, 1), Map.of("num_train_epochs", "2")), rank -> (logits, targets) -> {
+            Tensor sum = new CrossEntropy().sum(logits, targets);
+            return rank == 1 && ++passes[0] == 3 ? sum.add(new Scalar(Double.POSITIVE_INFINITY)) : sum;
+        });
+        List<String> warnings = warnings();
+        assertEquals(1, warnings.size(), warnings.toString());
+        assertTrue(
+                warnings.getFirst().matches("step 3: loss Infinity, gradient norm [0-9.]+, .*"), warnings.toString());
+    }
+
     @ParameterizedTest
     @ValueSource(strings = {"none", "zero1", "zero2"})
     void tooLittleMemoryOnOneRankMakesAllRepeatTheStepWithSmallerMicroBatches(String sharding) throws Exception {
@@ -208,6 +223,16 @@ class RanksTest {
                 1e-4);
     }
 
+    /// 768 numbers in all: parts begin at multiples of 256, and four ranks have none, none, none and all.
+    @Test
+    void ranksMayHaveNoPart() throws Exception {
+        Map<String, String> few = Map.of("lora_r", "1", "lora_target_modules", "q_proj", "learning_rate", "1e-3");
+        Path whole = train(1, "whole", 18, with(few, batch(4, 1)));
+        Path four = train(4, "four", 18, with(with(few, batch(1, 1)), Map.of("sharding", "zero1")));
+        assertEquals(768, moments(whole).length);
+        TensorAssert.assertNormClose("m", moments(whole), moments(four), 1e-4);
+    }
+
     /// Sums of two are the same in any order: of one micro-batch a rank, all bits are.
     @Test
     void twoRanksThatShareGradientsEndBitForBitAsTwoThatShareTheOptimizer() throws Exception {
@@ -229,7 +254,7 @@ class RanksTest {
                 .toList();
     }
 
-    /// Gradients are summed in fp32, over the ranks before they are rounded.
+    /// Not rounded at the same places: 2.4e-3 apart; a rank left out is 0.1 and more.
     @Test
     void inBf16TheyAreAlikeToo() throws Exception {
         Map<String, String> settings = with(
@@ -237,7 +262,7 @@ class RanksTest {
                 Map.of("learning_rate", "0", "max_grad_norm", "0", "num_train_epochs", "1", "precision", "bf16"));
         Path one = train(2, "one", 18, with(settings, Map.of("sharding", "zero1")));
         Path two = train(2, "two", 18, with(settings, Map.of("sharding", "zero2")));
-        TensorAssert.assertNormClose("m", moments(one), moments(two), 1e-2);
+        TensorAssert.assertNormClose("m", moments(one), moments(two), 5e-3);
     }
 
     @Test
