@@ -3,7 +3,8 @@ package org.sftnative.config;
 /// How the processes of a run find one another, and how long they wait.
 public record DistSettings(
         @Setting(
-                doc = "what ranks share out instead of each holding it: none, or zero1 (the optimizer's state)",
+                doc = "what ranks share out instead of each holding it: none, zero1 (the optimizer's state)"
+                        + " or zero2 (gradients too)",
                 value = "none")
         ShardingChoice sharding,
 

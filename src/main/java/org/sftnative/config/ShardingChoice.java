@@ -7,7 +7,19 @@ public enum ShardingChoice {
     /// Nothing: every rank holds weights, gradients and optimizer.
     NONE,
     /// The optimizer's state: each rank updates its part of the weights.
-    ZERO1;
+    ZERO1,
+    /// Gradients too: each rank keeps the sum of its part.
+    ZERO2;
+
+    /// Whether a rank updates a part of the weights only.
+    public boolean sharesOptimizer() {
+        return this != NONE;
+    }
+
+    /// Whether a rank keeps a part of the gradients only.
+    public boolean sharesGradients() {
+        return this == ZERO2;
+    }
 
     /// The spelling in settings.
     @Override

@@ -20,6 +20,12 @@ public record Part(long from, long to) {
         return n / size / BLOCK * BLOCK;
     }
 
+    /// What two have in common; of no elements if that is nothing.
+    public Part and(Part other) {
+        long first = Math.max(from, other.from);
+        return new Part(first, Math.max(first, Math.min(to, other.to)));
+    }
+
     public long count() {
         return to - from;
     }

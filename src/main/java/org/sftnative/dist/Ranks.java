@@ -1,6 +1,8 @@
 package org.sftnative.dist;
 
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.StringJoiner;
@@ -14,6 +16,7 @@ import org.bytedeco.pytorch.Device;
 import org.bytedeco.pytorch.GlooDeviceVector;
 import org.bytedeco.pytorch.NoGradGuard;
 import org.bytedeco.pytorch.ProcessGroupGloo;
+import org.bytedeco.pytorch.ReduceOptions;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorVector;
 import org.bytedeco.pytorch.Work;
@@ -135,6 +138,29 @@ final class Ranks implements World {
     }
 
     @Override
+    public Sending sumFor(int rank, Tensor tensor) {
+        if (!there(tensor)) { // by way of the host's memory: there is nothing to hide it behind
+            pieces(tensor, piece -> tensors.reduce(new TensorVector(piece), to(rank)));
+            return () -> {};
+        }
+        List<Work> begun = new ArrayList<>();
+        for (long from = 0; from < tensor.numel(); from += PIECE) {
+            long at = from;
+            long n = Math.min(PIECE, tensor.numel() - from);
+            begun.add(Scopes.keep(() ->
+                    met(() -> tensors.reduce(new TensorVector(tensor.narrow(0, at, n)), to(rank)))));
+        }
+        return () -> begun.forEach(work -> {
+            sendingNanos += await(() -> work);
+            Scopes.free(work);
+        });
+    }
+
+    private static ReduceOptions to(int rank) {
+        return new ReduceOptions().rootRank(rank);
+    }
+
+    @Override
     public void allGather(Tensor flat) {
         long each = Part.each(flat.numel(), size());
         slices(flat, flat.scalar_type(), (all, from, n) -> {
@@ -183,6 +209,11 @@ final class Ranks implements World {
         return nccl ? tensor.device() : Devices.cpu();
     }
 
+    /// Whether what carries tensors takes them from where they are.
+    private boolean there(Tensor tensor) {
+        return nccl || !Devices.isCuda(tensor.device());
+    }
+
     private interface Collective {
         Work on(Tensor piece);
     }
@@ -191,7 +222,7 @@ final class Ranks implements World {
     /// memory.
     private void pieces(Tensor tensor, Collective collective) {
         boolean wide = !Tensors.is(tensor, ScalarType.BFloat16) && !Tensors.is(tensor, ScalarType.Half);
-        boolean there = nccl || !Devices.isCuda(tensor.device());
+        boolean there = there(tensor);
         long most = wide && there ? PIECE : COPIED_PIECE;
         try (PointerScope _ = new PointerScope();
                 NoGradGuard _ = new NoGradGuard()) {
@@ -229,14 +260,19 @@ final class Ranks implements World {
         }
     }
 
-    /// Waits for work; what it says when a rank is lost is of no use to anybody, what rank 0 says is.
+    /// Waits for work.
     ///
     /// @return the nanoseconds that it took
     private long await(Supplier<Work> collective) {
         long began = System.nanoTime();
+        met(() -> collective.get()._wait());
+        return System.nanoTime() - began;
+    }
+
+    /// What work says when a rank is lost is of no use to anybody, what rank 0 says is.
+    private <T> T met(Supplier<T> call) {
         try {
-            collective.get()._wait();
-            return System.nanoTime() - began;
+            return call.get();
         } catch (RuntimeException e) {
             Optional<Fault> cause = watch.cause();
             throw new RanksException(

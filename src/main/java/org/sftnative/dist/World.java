@@ -45,6 +45,18 @@ public interface World extends AutoCloseable {
     /// meaning.
     void reduceScatter(Tensor flat);
 
+    /// Begins to add up a tensor over all ranks, in place, for one of them, and returns; with the others it
+    /// is of no meaning then. Nobody touches it until the end is awaited.
+    ///
+    /// @param tensor fp32, contiguous
+    Sending sumFor(int rank, Tensor tensor);
+
+    /// What was begun, and goes on while something else is computed.
+    interface Sending {
+        /// Waits for its end, once.
+        void await();
+    }
+
     /// Gives every rank every other's [Part] of a flat buffer.
     void allGather(Tensor flat);
 

@@ -12,7 +12,14 @@ public interface CausalLm extends AutoCloseable {
     Parameters parameters();
 
     /// Forgets the gradients: the next [#accumulate] is the first of a step.
-    void startStep();
+    default void startStep() {
+        startStep(1);
+    }
+
+    /// The same, as one of several ranks. Where they share gradients out it is a meeting.
+    ///
+    /// @param microBatches that are to come on this rank at most, and then [#endStep]
+    void startStep(int microBatches);
 
     /// Forward and backward of one micro-batch: adds the gradient of `loss(logits, targets) * scale` to the gradients.
     ///
@@ -20,6 +27,10 @@ public interface CausalLm extends AutoCloseable {
     /// @param scale 1 / (label tokens of the optimizer step)
     /// @return the summed, unscaled loss: a scalar, fp32, on the device, detached
     Tensor accumulate(PackedBatch batch, LossFunction loss, double scale);
+
+    /// All micro-batches were there, or one failed: the gradients are those of the step, zero if there was none.
+    /// Where ranks share them out it is a meeting, and they are of all ranks.
+    void endStep();
 
     /// The summed loss of a micro-batch without gradients: a scalar, fp32, on the device. Keeps no logits beyond a
     /// chunk.

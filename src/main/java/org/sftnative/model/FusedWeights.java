@@ -52,6 +52,7 @@ final class FusedWeights implements AutoCloseable {
     final Tensor head;
     final Optional<Tensor> dHead;
     final List<Block> blocks = new ArrayList<>();
+    final Optional<GradientShard> shard;
 
     /// @param adapters what is trained; absent: the model itself is
     FusedWeights(LlamaConfig config, FrozenBase base, Optional<Adapters> adapters, Ops ops) {
@@ -64,6 +65,7 @@ final class FusedWeights implements AutoCloseable {
         if (adapters.isEmpty()) {
             parameters.enableGradients();
         }
+        shard = adapters.isEmpty() ? parameters.shard() : Optional.empty();
         sink = keep(Scopes.keep(() ->
                 Tensors.zeros(ScalarType.Float, parameters.device(), adapters.isPresent() ? config.hiddenSize() : 0)));
         unpacked = keep(Scopes.keep(() -> Tensors.empty(
@@ -91,10 +93,10 @@ final class FusedWeights implements AutoCloseable {
                 weight(layer + "post_attention_layernorm.weight"),
                 product(i, GATE_UP),
                 product(i, DOWN),
-                bias(parameters.flatWeights(), i, QKV),
-                bias(parameters.flatWeights(), i, OUT),
-                bias(parameters.flatWeights(), i, GATE_UP),
-                bias(parameters.flatWeights(), i, DOWN),
+                bias(this::weights, i, QKV),
+                bias(this::weights, i, OUT),
+                bias(this::weights, i, GATE_UP),
+                bias(this::weights, i, DOWN),
                 gradient(layer + "input_layernorm.weight").orElse(sink),
                 gradient(layer + "post_attention_layernorm.weight").orElse(sink),
                 gradient(layer + "input_layernorm.weight").isPresent());
@@ -103,9 +105,9 @@ final class FusedWeights implements AutoCloseable {
     private Product product(int layer, List<Projection> projections) {
         if (adapters.isEmpty()) {
             return new Product.Full(
-                    matrix(parameters.flatWeights(), layer, projections),
-                    matrix(parameters.flatGradients(), layer, projections),
-                    bias(parameters.flatGradients(), layer, projections),
+                    matrix(this::weights, layer, projections),
+                    matrix(parameters::gradients, layer, projections),
+                    bias(parameters::gradients, layer, projections),
                     ops);
         }
         FrozenMatrix frozen = base.packed().isPresent()
@@ -115,7 +117,7 @@ final class FusedWeights implements AutoCloseable {
                                 .map(p -> p.module(layer) + ".weight")
                                 .toList(),
                         unpacked)
-                : new FrozenMatrix.Resident(matrix(parameters.flatWeights(), layer, projections));
+                : new FrozenMatrix.Resident(matrix(this::weights, layer, projections));
         Optional<AdaptedProduct> product = adapters.get().product(layer, projections, frozen, config, ops);
         product.ifPresent(adapted::add);
         return product.isPresent() ? product.get() : new Product.Frozen(frozen, ops);
@@ -156,6 +158,9 @@ final class FusedWeights implements AutoCloseable {
             adapters.get().zeroGradients();
             return;
         }
+        if (shard.isPresent()) {
+            return; // zeroes its own
+        }
         ParameterLayout layout = parameters.layout();
         Scopes.run(() -> {
             parameters
@@ -173,23 +178,32 @@ final class FusedWeights implements AutoCloseable {
     }
 
     private Tensor baseWeight(String name) {
-        return matrix(parameters.flatWeights(), name, name);
+        return matrix(this::weights, name, name);
     }
 
     private Optional<Tensor> gradient(String name) {
         return adapters.isPresent()
                 ? adapters.get().savedGradient(name)
-                : Optional.of(matrix(parameters.flatGradients(), name, name));
+                : Optional.of(matrix(parameters::gradients, name, name));
     }
 
-    private Tensor matrix(Tensor flat, int layer, List<Projection> projections) {
+    /// Some neighbours in the layout: (n).
+    private interface Flat {
+        Tensor at(long from, long n);
+    }
+
+    private Tensor weights(long from, long n) {
+        return parameters.flatWeights().narrow(0, from, n);
+    }
+
+    private Tensor matrix(Flat flat, int layer, List<Projection> projections) {
         return matrix(
                 flat,
                 projections.getFirst().module(layer) + ".weight",
                 projections.getLast().module(layer) + ".weight");
     }
 
-    private Optional<Tensor> bias(Tensor flat, int layer, List<Projection> projections) {
+    private Optional<Tensor> bias(Flat flat, int layer, List<Projection> projections) {
         String first = projections.getFirst().module(layer) + ".bias";
         return parameters.has(first)
                 ? Optional.of(matrix(flat, first, projections.getLast().module(layer) + ".bias"))
@@ -197,14 +211,13 @@ final class FusedWeights implements AutoCloseable {
     }
 
     /// Weights that lie side by side, from the first to the last, stacked along their first dimension.
-    private Tensor matrix(Tensor flat, String first, String last) {
+    private Tensor matrix(Flat flat, String first, String last) {
         ParameterLayout.Slot from = parameters.slot(first);
         ParameterLayout.Slot to = parameters.slot(last);
         long elements = to.offset() + to.numel() - from.offset();
         long[] shape = from.shape().clone();
         shape[0] = elements * shape[0] / from.numel();
-        return keep(Scopes.keep(
-                () -> flat.detach().narrow(0, from.offset(), elements).view(shape)));
+        return keep(Scopes.keep(() -> flat.at(from.offset(), elements).detach().view(shape)));
     }
 
     /// Elements of the largest product's matrix.

@@ -75,10 +75,13 @@ public final class Llama implements CausalLm {
     }
 
     @Override
-    public void startStep() {
+    public void startStep(int microBatches) {
         parameters().enableGradients();
         parameters().zeroGradients();
     }
+
+    @Override
+    public void endStep() {}
 
     @Override
     public Tensor accumulate(PackedBatch batch, LossFunction loss, double scale) {

@@ -93,8 +93,18 @@ public final class LlamaEngine implements CausalLm {
     }
 
     @Override
-    public void startStep() {
+    public void startStep(int microBatches) {
         fresh = true; // the first micro-batch writes every matrix's gradient; the rest is small, and zeroed
+        weights.shard.ifPresent(shard -> shard.start(microBatches));
+    }
+
+    @Override
+    public void endStep() {
+        if (weights.shard.isPresent()) {
+            weights.shard.get().finish();
+        } else if (fresh) {
+            trained.zeroGradients();
+        }
     }
 
     @Override
@@ -111,9 +121,11 @@ public final class LlamaEngine implements CausalLm {
                 PackedBatch.Wanted wanted = batch.wanted(loss);
                 Pass pass = new Pass(batch, wanted.rows(), batch.noise(), batch.dropout(dropout));
                 Tensor normed = pass.forward();
+                weights.shard.ifPresent(GradientShard::begin);
                 Tensor sum = headBackward(normed, wanted.targets(), loss, scale);
+                weights.shard.ifPresent(GradientShard::headDone);
                 pass.backward();
-                fresh = false;
+                fresh = weights.shard.isPresent(); // what is sent is written by every pass
                 return sum;
             }
         });
@@ -382,8 +394,10 @@ public final class LlamaEngine implements CausalLm {
                     }
                     attendBackward(layer, w, s, d);
                 });
+                weights.shard.ifPresent(GradientShard::done);
             }
             weights.dEmbedding.ifPresent(e -> ops.embeddingBackward(d, ids, e));
+            weights.shard.ifPresent(GradientShard::done);
         }
 
         /// @return the gradient of the last block's input so far: (T, C), zero where nothing is wanted

@@ -2,11 +2,13 @@ package org.sftnative.model;
 
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Optional;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Device;
 import org.bytedeco.pytorch.NoGradGuard;
 import org.bytedeco.pytorch.Tensor;
 import org.sftnative.InputException;
+import org.sftnative.dist.World;
 import org.sftnative.tensor.Dtype;
 import org.sftnative.tensor.Scopes;
 import org.sftnative.tensor.Tensors;
@@ -22,6 +24,7 @@ public final class Parameters implements AutoCloseable {
     private final Tensor weights;
     private final Map<String, Tensor> leaves = new LinkedHashMap<>();
     private Tensor gradients;
+    private Optional<GradientShard> shard = Optional.empty();
 
     /// Allocates the weights, all zero.
     ///
@@ -67,9 +70,9 @@ public final class Parameters implements AutoCloseable {
     }
 
     /// Allocates the gradients, all zero, and makes every weight an autograd leaf that adds to them. Does
-    /// nothing the second time.
+    /// nothing the second time, or where ranks share them out.
     public void enableGradients() {
-        if (gradients != null) {
+        if (gradients != null || shard.isPresent()) {
             return;
         }
         gradients = Scopes.keep(() -> Tensors.zeros(dtype.scalarType(), device, layout.numel()));
@@ -80,6 +83,37 @@ public final class Parameters implements AutoCloseable {
                 leaf.mutable_grad().put(view(gradients, slot));
             });
         }
+    }
+
+    /// Allocates this rank's part of the gradients instead, and what passes write them to. For a model that is
+    /// trained itself.
+    public void shareGradients(World world) {
+        shard = Optional.of(new GradientShard(layout, dtype.scalarType(), device, world));
+    }
+
+    /// Bytes of the buffers that passes write to where ranks share gradients out.
+    public static long workingBytes(ParameterLayout layout) {
+        return GradientShard.workingBytes(layout);
+    }
+
+    /// The gradients, where ranks share them out.
+    Optional<GradientShard> shard() {
+        return shard;
+    }
+
+    /// The gradients that this rank keeps, flat: all of them, or its part.
+    public Tensor keptGradients() {
+        return shard.map(GradientShard::kept).orElseGet(this::flatGradients);
+    }
+
+    /// Bytes of gradients, and of the buffers that passes write them to.
+    public long gradientBytes() {
+        return shard.map(GradientShard::bytes).orElseGet(() -> flatGradients().nbytes());
+    }
+
+    /// Where a pass writes the gradients of some elements: (n).
+    Tensor gradients(long from, long n) {
+        return shard.map(s -> s.at(from, n)).orElseGet(() -> flatGradients().narrow(0, from, n));
     }
 
     /// Sets every gradient to zero.
@@ -140,6 +174,7 @@ public final class Parameters implements AutoCloseable {
         leaves.values().forEach(Scopes::free);
         leaves.clear();
         Scopes.free(weights);
+        shard.ifPresent(GradientShard::close);
         if (gradients != null) {
             Scopes.free(gradients);
         }

@@ -7,6 +7,7 @@ import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.NoGradGuard;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
+import org.sftnative.config.ShardingChoice;
 import org.sftnative.dist.Part;
 import org.sftnative.dist.World;
 import org.sftnative.ops.AdamWState;
@@ -23,6 +24,8 @@ public final class AdamWOptimizer implements AutoCloseable {
     private final Tensor weights;
     private final Tensor gradients;
     private final Part part;
+    private final boolean sharded;
+    private final boolean summed; // passes do it
     private final AdamWUpdate update;
     private final AdamWState state;
     private final List<RateGroup> groups;
@@ -34,14 +37,17 @@ public final class AdamWOptimizer implements AutoCloseable {
     /// @param gradients (n) flat
     /// @param update betas, epsilon, weight decay and what it spares; rate and step are each update's
     ///     own
-    /// @param state of n elements, or of this rank's part of them; closed with this
+    /// @param state of n elements; closed with this
     public AdamWOptimizer(Ops ops, Tensor weights, Tensor gradients, AdamWUpdate update, AdamWState state) {
-        this(ops, weights, gradients, update, state, RateGroup.all(weights.numel()), World.ALONE);
+        this(ops, weights, gradients, update, state, RateGroup.all(weights.numel()), ShardingChoice.NONE, World.ALONE);
     }
 
     /// The same with more than one learning rate, and as one of several ranks.
     ///
+    /// @param gradients flat; where ranks share them out, this rank's part, which is the whole step's
+    /// @param state of this rank's part, where they share it out
     /// @param groups all elements, in order; more than one only with fp32 weights and moments
+    /// @param sharding what the ranks share out
     /// @param world the ranks that each have a share of the gradient
     public AdamWOptimizer(
             Ops ops,
@@ -50,6 +56,7 @@ public final class AdamWOptimizer implements AutoCloseable {
             AdamWUpdate update,
             AdamWState state,
             List<RateGroup> groups,
+            ShardingChoice sharding,
             World world) {
         this.ops = ops;
         this.weights = weights;
@@ -58,8 +65,9 @@ public final class AdamWOptimizer implements AutoCloseable {
         this.state = state;
         this.groups = List.copyOf(groups);
         this.world = world;
-        long n = weights.numel();
-        this.part = state.m().numel() == n ? new Part(0, n) : Part.of(n, world.rank(), world.size());
+        this.sharded = sharding.sharesOptimizer() && world.size() > 1;
+        this.summed = sharding.sharesGradients();
+        this.part = this.sharded ? Part.of(weights.numel(), world.rank(), world.size()) : new Part(0, weights.numel());
     }
 
     /// Updates done.
@@ -70,15 +78,19 @@ public final class AdamWOptimizer implements AutoCloseable {
     /// Makes the gradient that of the whole step, once: the sum of what the ranks have; in this rank's
     /// part at least.
     public void reduce() {
-        if (isSharded()) {
+        if (summed) {
+            return;
+        }
+        if (sharded) {
             world.reduceScatter(gradients);
         } else {
             world.sum(gradients);
         }
     }
 
-    private boolean isSharded() {
-        return part.count() < weights.numel();
+    /// The gradients of some elements of this rank's part.
+    private Tensor gradients(long from, long n) {
+        return some(gradients, summed ? from - part.from() : from, n);
     }
 
     /// One update of every weight, by the gradient scaled down to a norm: once, after all micro-batches. A
@@ -113,8 +125,8 @@ public final class AdamWOptimizer implements AutoCloseable {
 
     /// What `Ops.clip` gives, of the whole gradient.
     private Tensor measure(double maxNorm) {
-        Tensor mine = ops.clip(some(gradients, part.from(), part.count()), maxNorm);
-        if (!isSharded()) {
+        Tensor mine = ops.clip(gradients(part.from(), part.count()), maxNorm);
+        if (!sharded) {
             return mine;
         }
         double[] values = Tensors.doubles(Tensors.to(mine.to(ScalarType.Double), Devices.cpu()));
@@ -134,7 +146,7 @@ public final class AdamWOptimizer implements AutoCloseable {
                 NoGradGuard _ = new NoGradGuard()) {
             groups.forEach(group -> update(group, learningRate, measured));
         }
-        if (isSharded()) {
+        if (sharded) {
             world.allGather(weights);
         }
         steps++;
@@ -151,7 +163,7 @@ public final class AdamWOptimizer implements AutoCloseable {
         }
         ops.adamw(
                 some(weights, from, n),
-                some(gradients, from, n),
+                gradients(from, n),
                 groups.size() == 1 ? state : state.part(from - part.from(), n),
                 n == weights.numel() ? now : now.part(from, n),
                 clip);

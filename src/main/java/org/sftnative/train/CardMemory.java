@@ -2,9 +2,11 @@ package org.sftnative.train;
 
 import java.util.List;
 import org.bytedeco.pytorch.Device;
+import org.sftnative.config.ShardingChoice;
 import org.sftnative.model.LlamaConfig;
 import org.sftnative.model.LlamaEngine;
 import org.sftnative.model.ParameterLayout;
+import org.sftnative.model.Parameters;
 import org.sftnative.model.Recompute;
 import org.sftnative.ops.AdamWState.Masters;
 import org.sftnative.ops.AdamWState.Moments;
@@ -32,10 +34,15 @@ record CardMemory(LlamaConfig config, Need need, Device device, double bytes) {
     /// @param updated weights that have moments
     /// @param perToken bytes of a token beside the engine's buffers
     record Need(double fixed, double updated, double perToken) {
-        static Need ofAll(LlamaConfig config, Masters masters) {
-            double n = ParameterLayout.of(config).numel();
+        /// @param ranks that share out what sharding says
+        static Need ofAll(LlamaConfig config, Masters masters, ShardingChoice sharding, int ranks) {
+            ParameterLayout layout = ParameterLayout.of(config);
+            double n = layout.numel();
+            double part = sharding.sharesOptimizer() ? n / ranks : n;
             double headGradient = 4.0 * config.vocabSize() * config.hiddenSize();
-            return new Need(n * (masters == Masters.SPLIT ? 6 : 4) + headGradient, n, 0);
+            double gradients =
+                    sharding.sharesGradients() ? 2 * part + Parameters.workingBytes(layout) : 2 * n + headGradient;
+            return new Need(2 * n + gradients + (masters == Masters.SPLIT ? 2 * part : 0), part, 0);
         }
     }
 

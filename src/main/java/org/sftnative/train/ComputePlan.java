@@ -59,12 +59,18 @@ record ComputePlan(
     private static final int CPU_AUTOGRAD_TOKENS = 2048;
     private static final int CUDA_TOKENS = 4096;
 
-    static ComputePlan of(RunSettings settings, LoadedModel loaded, Optional<AdapterConfig> adapters) {
+    /// @param ranks of the run
+    static ComputePlan of(RunSettings settings, LoadedModel loaded, Optional<AdapterConfig> adapters, int ranks) {
         TrainingSettings training = settings.training();
         SequencedMap<String, String> said = new LinkedHashMap<>();
         Device device = loaded.device();
         boolean cuda = Devices.isCuda(device);
         boolean fused = fused(training, loaded, said);
+        if (settings.dist().sharding().sharesGradients() && (!fused || adapters.isPresent())) {
+            throw new InputException("sharding 'zero2' is of a model that is trained itself, by the fused engine; here "
+                    + (fused ? "adapters are trained, whose gradients are small" : "the engine is the reference")
+                    + "\n  use --sharding zero1");
+        }
         Ops ops = ops(cuda && fused, device, said);
         adapters.ifPresent(config -> AdapterPlan.say(config, settings.lora(), loaded, said));
         Masters masters = loaded.dtype() == Dtype.F32 || adapters.isPresent() // adapters are fp32
@@ -75,7 +81,8 @@ record ComputePlan(
             throw new InputException("masters 'stochastic' needs the CUDA kernels\n  use --masters split");
         }
         CardMemory.Need need = adapters.map(config -> AdapterPlan.need(config, loaded))
-                .orElseGet(() -> CardMemory.Need.ofAll(loaded.config(), masters));
+                .orElseGet(() -> CardMemory.Need.ofAll(
+                        loaded.config(), masters, settings.dist().sharding(), ranks));
         CardMemory memory = new CardMemory(loaded.config(), need, device, kernels ? Devices.totalBytes(device) : 0);
         Moments moments = adapters.isPresent() ? AdapterPlan.moments(training) : moments(training, memory, kernels);
         int wanted = training.microBatchTokens() > 0 ? training.microBatchTokens() : CardMemory.ENOUGH_TOKENS;
@@ -112,6 +119,15 @@ record ComputePlan(
                 : new Llama(loaded.config(), a.base(), a.adapters(), options);
     }
 
+    /// The gradients of what is trained: before the optimizer and the model, which use them.
+    void makeGradients(RunSettings settings, Trainee trainee, World world) {
+        if (settings.dist().sharding().sharesGradients()) {
+            trainee.weights().shareGradients(world);
+        } else {
+            trainee.weights().enableGradients();
+        }
+    }
+
     AdamWOptimizer optimizer(RunSettings settings, Trainee trainee, World world) {
         TrainingSettings training = settings.training();
         Parameters weights = trainee.weights();
@@ -126,13 +142,16 @@ record ComputePlan(
                 layout.decayed(),
                 0,
                 training.seed());
-        boolean sharded = settings.dist().sharding() == ShardingChoice.ZERO1;
-        long n = sharded ? Part.of(layout.numel(), world.rank(), world.size()).count() : layout.numel();
+        ShardingChoice sharding = settings.dist().sharding();
+        long n = sharding.sharesOptimizer()
+                ? Part.of(layout.numel(), world.rank(), world.size()).count()
+                : layout.numel();
         AdamWState state = AdamWState.create(masters, moments, n, weights.device());
         List<RateGroup> groups = trainee.adapted()
                 .map(a -> AdapterPlan.groups(a.adapters(), settings.lora()))
                 .orElse(RateGroup.all(layout.numel()));
-        return new AdamWOptimizer(ops, weights.flatWeights(), weights.flatGradients(), update, state, groups, world);
+        return new AdamWOptimizer(
+                ops, weights.flatWeights(), weights.keptGradients(), update, state, groups, sharding, world);
     }
 
     private static boolean fused(TrainingSettings training, LoadedModel loaded, SequencedMap<String, String> said) {

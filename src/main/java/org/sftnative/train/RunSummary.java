@@ -109,7 +109,7 @@ final class RunSummary {
         long bytes = weights.flatWeights().nbytes();
         long state =
                 optimizer.state().values().stream().mapToLong(Tensor::nbytes).sum();
-        long gradients = weights.flatGradients().nbytes();
+        long gradients = weights.gradientBytes();
         return "trained weights " + Units.bytes(bytes) + ", gradients " + Units.bytes(gradients) + ", optimizer "
                 + Units.bytes(state) + activations(compute);
     }

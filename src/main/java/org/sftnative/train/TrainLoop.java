@@ -152,6 +152,7 @@ public final class TrainLoop {
             } catch (RuntimeException e) {
                 mine[1] = Recovery.tooLarge(step, e);
             }
+            model.endStep();
             double[][] ranks = world.exchange(mine);
             int tooLarge = (int) World.max(ranks, 1);
             if (tooLarge > 0) {
@@ -221,11 +222,7 @@ public final class TrainLoop {
     ///
     /// @return the summed loss of its label tokens, read from the device once
     private double forwardBackward(Step step, long index) {
-        model.startStep();
-        if (step.microBatches().isEmpty()) { // fewer rows than ranks: this one adds nothing
-            model.parameters().zeroGradients();
-            return 0;
-        }
+        model.startStep(step.microBatches().size()); // none where there are fewer rows than ranks
         try (PointerScope _ = new PointerScope()) {
             Tensor sum = Tensors.zeros(ScalarType.Float, model.parameters().device());
             double scale = 1.0 / step.labelTokens();

@@ -13,7 +13,6 @@ import org.sftnative.config.LoraInit;
 import org.sftnative.config.ModelSettings;
 import org.sftnative.config.RunSettings;
 import org.sftnative.config.SettingsSchema;
-import org.sftnative.config.ShardingChoice;
 import org.sftnative.config.TrainingSettings;
 import org.sftnative.data.ChatFormat;
 import org.sftnative.data.Share;
@@ -125,7 +124,7 @@ public final class Training {
                     settings.data(), settings.rows(), settings.encoding(), loaded.tokenizer(), said::add);
             data.train().checkVocabulary(loaded.config().vocabSize());
             data.eval().ifPresent(eval -> eval.checkVocabulary(loaded.config().vocabSize()));
-            ComputePlan compute = ComputePlan.of(settings, loaded, Trainee.adapters(settings, loaded));
+            ComputePlan compute = ComputePlan.of(settings, loaded, Trainee.adapters(settings, loaded), world.size());
             int microBatchTokens = compute.microBatchTokens();
             StepShape shape =
                     StepShape.of(settings.data(), settings.encoding().maxLength(), training.rowsPerStep(world.size()));
@@ -147,13 +146,13 @@ public final class Training {
 
             try (Trainee trainee = Trainee.of(settings, loaded, compute, checkpoint)) {
                 world.broadcast(trainee.weights().flatWeights());
-                trainee.weights().enableGradients();
+                compute.makeGradients(settings, trainee, world);
                 try (AdamWOptimizer optimizer = compute.optimizer(settings, trainee, world);
                         CausalLm model = compute.model(trainee)) {
                     LossFunction loss = recipe.loss();
                     OptimizerParts parts = new OptimizerParts(
                             world,
-                            settings.dist().sharding() == ShardingChoice.ZERO1 && world.size() > 1,
+                            settings.dist().sharding().sharesOptimizer() && world.size() > 1,
                             settings.dist().ddpTimeout() * 1000L);
                     Checkpoints checkpoints = new Checkpoints(
                             training.outputDir(),

@@ -1,15 +1,21 @@
 package org.sftnative.cli;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.concurrent.TimeUnit;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import tools.jackson.databind.JsonNode;
@@ -32,6 +38,22 @@ class DeployTest {
             for pid in "${pids[@]}"; do wait "$pid" || status=$?; done
             exit "$status"
             """;
+
+    /// What the file may ask of sbatch.
+    private static final Set<String> SBATCH = Set.of(
+            "job-name",
+            "nodes",
+            "ntasks-per-node",
+            "gpus-per-node",
+            "cpus-per-task",
+            "mem",
+            "time",
+            "signal",
+            "requeue",
+            "output",
+            "open-mode",
+            "partition",
+            "account");
 
     @TempDir
     Path dir;
@@ -59,6 +81,65 @@ class DeployTest {
                 "requeue 4711", Files.readString(dir.resolve("scontrol.txt")).strip());
         executable("sft-native", "#!/usr/bin/env bash\nexit 2\n");
         job(2, config.toString(), out.toString());
+    }
+
+    /// SLURM reads options up to the first command, and takes no others than it knows.
+    @Test
+    void theSlurmJobIsOneForSbatch() throws Exception {
+        run(0, Map.of(), List.of("bash", "-n", "deploy/slurm.sbatch"));
+        List<String> lines = Files.readAllLines(Path.of("deploy/slurm.sbatch"));
+        assertEquals("#!/usr/bin/env bash", lines.getFirst());
+        Map<String, String> options = new HashMap<>();
+        for (String line : lines) {
+            if (line.startsWith("#SBATCH ")) {
+                Matcher option =
+                        Pattern.compile("#SBATCH --([a-z-]+)(?:=(\\S+))?").matcher(line);
+                assertTrue(option.matches(), line);
+                assertEquals(null, options.put(option.group(1), "" + option.group(2)), line);
+            } else if (!line.isBlank() && !line.startsWith("#")) {
+                break;
+            }
+        }
+        assertEquals(
+                lines.stream().filter(line -> line.startsWith("#SBATCH")).count(), options.size(), "after a command");
+        assertTrue(SBATCH.containsAll(options.keySet()), options::toString);
+        assertEquals(options.get("gpus-per-node"), options.get("ntasks-per-node")); // a rank is a card
+        assertEquals("TERM@300", options.get("signal")); // to the tasks; B: would be to this script
+    }
+
+    @Test
+    void thePyTorchJobHasWhatTheOperatorAsksFor() throws Exception {
+        JsonNode job = new YAMLMapper().readTree(Files.readString(Path.of("deploy/pytorchjob.yaml")));
+        assertEquals("kubeflow.org/v1", job.path("apiVersion").asString());
+        assertTrue(job.at("/metadata/name").asString().matches("[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"));
+        assertTrue(Set.of("None", "Running", "All")
+                .contains(job.at("/spec/runPolicy/cleanPodPolicy").asString()));
+        assertEquals(
+                Set.of("Master", "Worker"), job.at("/spec/pytorchReplicaSpecs").propertyNames());
+        assertEquals(1, job.at("/spec/pytorchReplicaSpecs/Master/replicas").asInt());
+        JsonNode master = job.at("/spec/pytorchReplicaSpecs/Master/template/spec");
+        for (JsonNode replica : job.at("/spec/pytorchReplicaSpecs")) {
+            assertTrue(replica.path("replicas").asInt() >= 1);
+            assertTrue(Set.of("Always", "OnFailure", "Never", "ExitCode")
+                    .contains(replica.path("restartPolicy").asString()));
+            JsonNode pod = replica.at("/template/spec");
+            assertEquals(master, pod); // ranks are alike
+            JsonNode container = pod.at("/containers/0");
+            assertFalse(container.path("image").asString().isEmpty());
+            assertEquals(
+                    container.at("/resources/limits/nvidia.com~1gpu").asString(),
+                    container.at("/env/0/value").asString());
+            Set<String> mounted = new TreeSet<>();
+            container.path("volumeMounts").forEach(mount -> {
+                assertTrue(mount.path("mountPath").asString().startsWith("/"));
+                mounted.add(mount.path("name").asString());
+            });
+            Set<String> volumes = new TreeSet<>();
+            pod.path("volumes")
+                    .forEach(volume -> volumes.add(volume.path("name").asString()));
+            assertEquals(volumes, mounted);
+            run(0, Map.of(), List.of("bash", "-n", "-c", container.at("/args/0").asString()));
+        }
     }
 
     @Test

@@ -1,12 +1,15 @@
 package org.sftnative.dist;
 
+import java.lang.reflect.Proxy;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
+import org.bytedeco.pytorch.Tensor;
 import org.sftnative.config.DistSettings;
+import org.sftnative.tensor.Scopes;
 
 /// The ranks of a run as threads of this process.
 public final class Worlds {
@@ -14,6 +17,22 @@ public final class Worlds {
             new DistSettings(DistSettings.DEFAULT.sharding(), DistSettings.DEFAULT.ddpBackend(), 60, 20, 30);
 
     private Worlds() {}
+
+    /// A rank that sends what it began at the last moment, when it waits for the end: what was written in
+    /// between is sent.
+    public static World late(World world) {
+        return (World) Proxy.newProxyInstance(
+                World.class.getClassLoader(), new Class<?>[] {World.class}, (_, method, arguments) -> {
+                    if (!method.getName().equals("sumFor")) {
+                        return method.invoke(world, arguments);
+                    }
+                    Tensor tensor = Scopes.keep(((Tensor) arguments[1])::detach);
+                    return (World.Sending) () -> {
+                        world.sumFor((int) arguments[0], tensor).await();
+                        Scopes.free(tensor);
+                    };
+                });
+    }
 
     /// What a rank does.
     public interface Rank<T> {

@@ -19,6 +19,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
+import org.sftnative.config.ShardingChoice;
 import org.sftnative.dist.World;
 import org.sftnative.ops.AdamWState;
 import org.sftnative.ops.AdamWUpdate;
@@ -113,6 +114,7 @@ class LoraGoldenTest {
                     update,
                     state,
                     groups,
+                    ShardingChoice.NONE,
                     World.ALONE)) {
                 PackedBatch batch = golden.model().pack();
                 for (double expected : golden.losses()) {

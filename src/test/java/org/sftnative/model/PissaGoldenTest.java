@@ -11,6 +11,7 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.sftnative.config.LoraInit;
+import org.sftnative.config.ShardingChoice;
 import org.sftnative.dist.World;
 import org.sftnative.ops.AdamWState;
 import org.sftnative.ops.AdamWUpdate;
@@ -93,6 +94,7 @@ class PissaGoldenTest {
                 new AdamWUpdate(0, 0.9, 0.999, 1e-8, 0, 0, 0, 0, 0),
                 state,
                 RateGroup.all(n),
+                ShardingChoice.NONE,
                 World.ALONE)) {
             for (JsonNode expected : GOLDEN.get("losses")) {
                 model.startStep();

@@ -8,6 +8,7 @@ import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
+import org.sftnative.config.ShardingChoice;
 import org.sftnative.model.LlamaConfig;
 import org.sftnative.model.Recompute;
 import org.sftnative.ops.AdamWState.Masters;
@@ -21,6 +22,7 @@ class CardMemoryTest {
     private static final double CARD = 85.0e9;
     private static final LlamaConfig SEVEN = config(4096, 11008, 32, 32, 32000);
     private static final LlamaConfig EIGHT = config(4096, 14336, 32, 8, 128256);
+    private static final LlamaConfig THIRTEEN = config(5120, 13824, 40, 40, 32000);
     private static final LlamaConfig SMALL = config(576, 1536, 9, 3, 49152);
 
     @Test
@@ -28,6 +30,17 @@ class CardMemoryTest {
         assertEquals(Moments.BF16, memory(SEVEN, CARD).moments());
         assertEquals(Moments.BLOCK8, memory(EIGHT, CARD).moments());
         assertEquals(Moments.FP32, memory(SMALL, CARD).moments());
+    }
+
+    @Test
+    void whatRanksShareOutLeavesRoom() {
+        assertEquals(Moments.FP32, memory(SEVEN, CARD, ShardingChoice.ZERO1, 8).moments());
+        assertEquals(
+                Moments.FP32, memory(THIRTEEN, CARD, ShardingChoice.ZERO2, 8).moments());
+        double one = memory(THIRTEEN, CARD, ShardingChoice.ZERO1, 8).need().fixed();
+        double two = memory(THIRTEEN, CARD, ShardingChoice.ZERO2, 8).need().fixed();
+        // 13.02e9 weights; of gradients in bf16 an eighth, and in fp32 two blocks, head and norms, for the head alone
+        assertEquals(2 * 13.02e9 * 7 / 8 - 4 * 2 * 317.2e6, one - two, 0.01e9);
     }
 
     @Test
@@ -68,15 +81,20 @@ class CardMemoryTest {
     }
 
     private static CardMemory memory(LlamaConfig config, double bytes) {
-        return new CardMemory(config, CardMemory.Need.ofAll(config, Masters.SPLIT), Devices.cpu(), bytes);
+        return memory(config, bytes, ShardingChoice.NONE, 1);
+    }
+
+    private static CardMemory memory(LlamaConfig config, double bytes, ShardingChoice sharding, int ranks) {
+        return new CardMemory(
+                config, CardMemory.Need.ofAll(config, Masters.SPLIT, sharding, ranks), Devices.cpu(), bytes);
     }
 
     private static LlamaConfig config(int hidden, int ffn, int heads, int kv, int vocabulary) {
-        return LlamaConfig.of((ObjectNode)
-                new JsonMapper().readTree("""
+        return LlamaConfig.of((ObjectNode) new JsonMapper().readTree("""
                 {"model_type": "llama", "hidden_size": %d, "intermediate_size": %d, "num_hidden_layers": %d,
                  "num_attention_heads": %d, "num_key_value_heads": %d, "vocab_size": %d, "rms_norm_eps": 1e-5,
                  "tie_word_embeddings": false, "max_position_embeddings": 8192}
-                """.formatted(hidden, ffn, hidden == 576 ? 30 : 32, heads, kv, vocabulary)));
+                """.formatted(
+                        hidden, ffn, hidden == 576 ? 30 : hidden == 5120 ? 40 : 32, heads, kv, vocabulary)));
     }
 }
