@@ -4,6 +4,8 @@ import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.TreeSet;
+import java.util.regex.Pattern;
+import java.util.regex.PatternSyntaxException;
 import org.openjdk.jmh.runner.BenchmarkList;
 import org.openjdk.jmh.runner.BenchmarkListEntry;
 import org.openjdk.jmh.runner.format.OutputFormatFactory;
@@ -22,15 +24,25 @@ public final class Main {
     private Main() {}
 
     /// @param args those of JMH; `-h` lists them
-    public static void main(String[] args) throws IOException, CommandLineOptionException {
+    public static void main(String[] args) throws IOException {
+        try {
+            run(args);
+        } catch (CommandLineOptionException | PatternSyntaxException e) {
+            System.err.println("error: " + e.getMessage() + "\n  -h lists what there is");
+            System.exit(2);
+        }
+    }
+
+    private static void run(String[] args) throws IOException, CommandLineOptionException {
         List<String> all = new ArrayList<>(List.of("-foe", "true"));
         for (Class<?> profiler : List.of(PeakBytes.class, CpuTime.class, Turns.class)) {
             all.addAll(List.of("-prof", profiler.getName()));
         }
         all.addAll(List.of(args));
+        List<String> chosen = new CommandLineOptions(args).getIncludes();
+        chosen.forEach(Pattern::compile);
         Torch.start(0);
         if (!Here.hasCard()) {
-            List<String> chosen = new CommandLineOptions(args).getIncludes();
             TreeSet<String> skipped = new TreeSet<>();
             boolean others = false;
             for (BenchmarkListEntry entry : BenchmarkList.defaultList()

@@ -33,6 +33,19 @@ class MainTest {
         assertTrue(outcome.out().contains("IllegalArgumentException: engine none"), outcome.out());
     }
 
+    @Test
+    void whatJmhDoesNotKnowIsAnErrorOfALine() throws Exception {
+        assertEquals(
+                new Outcome(2, "error: agianst is not a recognized option\n  -h lists what there is\n"),
+                run(Main.class, "--agianst x"));
+        Outcome outcome = run(Main.class, "Train[");
+        assertEquals(2, outcome.status());
+        assertTrue(outcome.out().startsWith("error: Unclosed character class"), outcome.out());
+        outcome = run(Main.class, "NoSuchBenchmark -f 1");
+        assertEquals(1, outcome.status());
+        assertTrue(outcome.out().startsWith("No matching benchmarks"), outcome.out());
+    }
+
     /// Skipped ones are counted and named, and leave no row: the guard finds nothing to judge, and says so.
     @Test
     void withoutACardItsBenchmarksAreSkippedNeverPassed() throws Exception {
