@@ -124,6 +124,7 @@ class LoraTest {
             --lora-r 4 --lora-target-modules (q_proj | is no regular expression
             --lora-r 4 --modules-to-save head2 | 'head2' is no module that is trained in full
             --lora-r 4 --rank-pattern q_proj=0 | must be a module and a rank
+            --lora-r 4 --alpha-pattern q_proj=1e999 | must be a module and an alpha above 0
             --use-dora | is of adapters
             --load-in-4bit | a quantised model cannot be trained itself
             --lora-r 4 --masters none | is of a model that is trained itself
