@@ -85,9 +85,10 @@ public record LoraSettings(
             boolean whole = rank == Math.rint(rank) && rank >= 1 && rank <= 65_536;
             Check.that(whole, "rank_pattern", key + "=" + rank, "a module and a rank from 1 to 65536");
         });
-        patterns("alpha_pattern", alphaPattern)
-                .forEach((key, alpha) ->
-                        Check.that(alpha > 0, "alpha_pattern", key + "=" + alpha, "a module and an alpha above 0"));
+        patterns("alpha_pattern", alphaPattern).forEach((key, alpha) -> {
+            boolean above = alpha > 0 && Double.isFinite(alpha);
+            Check.that(above, "alpha_pattern", key + "=" + alpha, "a module and an alpha above 0");
+        });
     }
 
     /// Whether adapters are trained.

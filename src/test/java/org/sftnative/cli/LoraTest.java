@@ -87,18 +87,24 @@ class LoraTest {
     }
 
     /// In memory the base was changed; the adapter is of the one on the disk.
-    @Test
-    void whatPissaTrainedIsSavedAsLoraOverTheBaseAsItIs() throws IOException {
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "--lora-r 4",
+                "--lora-r 4 --use-rslora --lora-alpha 6 --rank-pattern q_proj=5 --alpha-pattern v_proj=9"
+                        + " --modules-to-save lm_head"
+            })
+    void whatPissaTrainedIsSavedAsLoraOverTheBaseAsItIs(String line) throws IOException {
         Path out = dir.resolve("out");
-        String[] settings = {"--lora-r", "4", "--init-lora-weights", "pissa", "--eval-file", rows.toString()};
-        train(out, settings).succeeded();
+        train(out, (line + " --init-lora-weights pissa --eval-file " + rows).split(" "))
+                .succeeded();
         double trained = Program.values(out, "eval_loss").getLast();
         JsonNode config =
                 new JsonMapper().readTree(out.resolve("adapter_config.json").toFile());
         assertEquals(8, config.get("r").asInt());
         assertEquals(trained, Program.eval(Program.BASE, rows, "--adapter", out.toString()), 1e-4);
         Path plain = dir.resolve("plain");
-        train(plain, "--lora-r", "4", "--eval-file", rows.toString()).succeeded();
+        train(plain, (line + " --eval-file " + rows).split(" ")).succeeded();
         assertNotEquals(trained, Program.values(plain, "eval_loss").getLast(), 1e-3);
     }
 
@@ -124,6 +130,7 @@ class LoraTest {
             --lora-r 4 --lora-target-modules (q_proj | is no regular expression
             --lora-r 4 --modules-to-save head2 | 'head2' is no module that is trained in full
             --lora-r 4 --rank-pattern q_proj=0 | must be a module and a rank
+            --lora-r 4 --alpha-pattern q_proj=1e999 | must be a module and an alpha above 0
             --use-dora | is of adapters
             --load-in-4bit | a quantised model cannot be trained itself
             --lora-r 4 --masters none | is of a model that is trained itself
