@@ -10,10 +10,12 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.TreeMap;
 import java.util.stream.IntStream;
 import java.util.stream.LongStream;
 import org.bytedeco.javacpp.PointerScope;
 import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -51,7 +53,7 @@ class AdapterPeftTest {
                 List.of(),
                 true,
                 false,
-                Map.of("down_proj", 7, "layers\\.0\\..*_proj", 2),
+                new TreeMap<>(Map.of("down_proj", 7, "layers\\.0\\..*_proj", 2)), // the first that fits counts
                 Map.of("model.layers.1.self_attn.q_proj", 2.5))),
         DORA(config(
                 new Targets.Names(List.of("k_proj", "o_proj", "up_proj")), List.of(), false, true, Map.of(), Map.of())),
@@ -89,6 +91,16 @@ class AdapterPeftTest {
     void peftGivesOurLogitsFromWhatWeSave(Kind kind) throws Exception {
         Path adapter = dir.resolve("adapter");
         RandomAdapter.save(adapter, Program.BASE, kind.config, 8, 0.1);
+        assertSame(adapterLogits(adapter), python("check", Program.BASE.toString(), adapter.toString()));
+    }
+
+    @Test
+    void peftGivesOurLogitsFromWhatPissaTrained() throws Exception {
+        Path adapter = dir.resolve("adapter");
+        String[] settings = {
+            "--lora-r", "4", "--init-lora-weights", "pissa", "--use-rslora", "--rank-pattern", "down_proj=2"
+        };
+        Program.train(adapter, Program.rows(dir, 0, 8), settings).succeeded();
         assertSame(adapterLogits(adapter), python("check", Program.BASE.toString(), adapter.toString()));
     }
 
