@@ -104,6 +104,11 @@ public record AdapterConfig(
     private AdapterSpec spec(LlamaConfig model, int layer, Projection projection) {
         String module = projection.module(layer);
         int rank = pattern(rankPattern, module).orElse(r);
+        long most = Math.min(projection.in(model), projection.out(model));
+        if (init == LoraInit.PISSA && rank > most) {
+            throw new InputException("init_lora_weights pissa: rank " + rank + " of " + module + " is above the " + most
+                    + " singular values of its matrix\n  lower lora_r");
+        }
         double scale = pattern(alphaPattern, module).orElse(alpha) / (useRslora ? Math.sqrt(rank) : rank);
         return new AdapterSpec(
                 module, layer, projection, projection.in(model), projection.out(model), rank, scale, useDora);

@@ -9,7 +9,6 @@ import org.bytedeco.pytorch.ScalarTypeOptional;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
-import org.sftnative.InputException;
 import org.sftnative.config.LoraInit;
 import org.sftnative.tensor.Tensors;
 
@@ -56,10 +55,6 @@ public final class AdapterInit {
     /// B = U sqrt(S / s), A = sqrt(S / s) V of the largest singular values: s B A is the nearest matrix of rank r.
     private static void largest(Adapters adapters, AdapterSpec spec, Tensor weight, long seed) {
         int most = (int) Math.min(spec.in(), spec.out());
-        if (spec.rank() > most) {
-            throw new InputException("init_lora_weights pissa: rank " + spec.rank() + " of " + spec.module()
-                    + " is above the " + most + " singular values of its matrix\n  lower lora_r");
-        }
         int columns = Math.min(most, spec.rank() + Math.max(spec.rank(), WIDER));
         RandomGenerator random = generator(spec, seed);
         float[] start = new float[Math.toIntExact(spec.out() * columns)];

@@ -135,6 +135,7 @@ class LoraTest {
             --load-in-4bit | a quantised model cannot be trained itself
             --lora-r 4 --masters none | is of a model that is trained itself
             --lora-r 4 --adapter nowhere | keep one of them
+            --lora-r 4000 --init-lora-weights pissa | singular values of its matrix
             --lora-r 4 --init-lora-weights pissa --use-dora | must be true or gaussian with use_dora
             --lora-r 4 --init-lora-weights pissa --load-in-4bit | changes the base, which is quantised
             --lora-r 4 --load-in-4bit --load-in-8bit | exclude each other

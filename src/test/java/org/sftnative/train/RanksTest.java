@@ -14,6 +14,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.ExecutionException;
 import java.util.function.IntFunction;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
@@ -231,6 +232,14 @@ class RanksTest {
         Path four = train(4, "four", 18, with(with(few, batch(1, 1)), Map.of("sharding", "zero1")));
         assertEquals(768, moments(whole).length);
         TensorAssert.assertNormClose("m", moments(whole), moments(four), 1e-4);
+    }
+
+    @Test
+    void severalRanksDoNotBeginWithPissa() {
+        Map<String, String> pissa = Map.of("lora_r", "2", "init_lora_weights", "pissa");
+        Throwable e = assertThrows(ExecutionException.class, () -> train(2, "pissa", 18, with(pissa, batch(2, 1))))
+                .getCause();
+        assertTrue(e.getMessage().contains("singular values of its own"), e.getMessage());
     }
 
     /// Sums of two are the same in any order: of one micro-batch a rank, all bits are.
