@@ -82,15 +82,10 @@ public final class AdapterFiles {
         }
     }
 
-    /// Saves adapters as PEFT does, in fp32.
+    /// Saves adapters as PEFT does.
     ///
-    /// @param trained the adapters' weights, or a copy of them of one moment
+    /// @param tensors fp32
     /// @param base path or name of the model that they are for
-    public static void save(Path directory, AdapterConfig config, Parameters trained, String base) {
-        save(directory, config, LlamaFiles.sources(trained, Dtype.F32), base);
-    }
-
-    /// The same of tensors that are made as they are written.
     public static void save(Path directory, AdapterConfig config, List<TensorSource> tensors, String base) {
         AdapterDirectory.save(directory, PeftConfig.write(config, base), tensors);
     }

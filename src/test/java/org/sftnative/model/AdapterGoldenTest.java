@@ -22,6 +22,7 @@ import org.sftnative.InputException;
 import org.sftnative.io.SafetensorsFile;
 import org.sftnative.support.TensorAssert;
 import org.sftnative.tensor.Devices;
+import org.sftnative.tensor.Dtype;
 import org.sftnative.tensor.Tensors;
 import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.ObjectNode;
@@ -63,7 +64,7 @@ class AdapterGoldenTest {
     void whatWeWriteIsWhatPeftWrote(String name, @TempDir Path out) {
         try (GoldenModel model = GoldenModel.load("llama2");
                 Adapters adapters = AdapterFiles.load(ROOT.resolve(name), model.config(), Devices.cpu())) {
-            AdapterFiles.save(out, adapters.config(), adapters.trained(), "arch/llama2");
+            AdapterFiles.save(out, adapters.config(), LlamaFiles.sources(adapters.trained(), Dtype.F32), "arch/llama2");
             assertArrayEquals(
                     bytes(ROOT.resolve(name).resolve("adapter_model.safetensors")),
                     bytes(out.resolve("adapter_model.safetensors")));

@@ -44,7 +44,8 @@ public final class RandomAdapter {
                     fill(noise, random, 0.1);
                     adapters.saved(name).orElseThrow().copy_(weight.mul(noise.exp()));
                 }
-                AdapterFiles.save(directory, config, adapters.trained(), model.toString());
+                AdapterFiles.save(
+                        directory, config, LlamaFiles.sources(adapters.trained(), Dtype.F32), model.toString());
             }
         }
     }
