@@ -23,6 +23,7 @@ final class CudaDriver {
     static final int MULTIPROCESSOR_COUNT = 16;
     static final int COMPUTE_MAJOR = 75;
     static final int COMPUTE_MINOR = 76;
+    private static final int CAPTURE_RELAXED = 2;
 
     private static final SymbolLookup LIBRARY = CudaLibraries.driver()
             .orElseThrow(() -> new IllegalStateException("libcuda.so.1 was not found: ask KernelSupport first"));
@@ -53,6 +54,13 @@ final class CudaDriver {
     private static final MethodHandle TO_DEVICE = handle("cuMemcpyHtoD_v2", JAVA_LONG, ADDRESS, JAVA_LONG);
     private static final MethodHandle TO_HOST = handle("cuMemcpyDtoH_v2", ADDRESS, JAVA_LONG, JAVA_LONG);
     private static final MethodHandle SYNCHRONIZE = handle("cuStreamSynchronize", JAVA_LONG);
+    private static final MethodHandle BEGIN_CAPTURE = handle("cuStreamBeginCapture_v2", JAVA_LONG, JAVA_INT);
+    private static final MethodHandle END_CAPTURE = handle("cuStreamEndCapture", JAVA_LONG, ADDRESS);
+    private static final MethodHandle INSTANTIATE =
+            handle("cuGraphInstantiateWithFlags", ADDRESS, JAVA_LONG, JAVA_LONG);
+    private static final MethodHandle GRAPH_LAUNCH = handle("cuGraphLaunch", JAVA_LONG, JAVA_LONG);
+    private static final MethodHandle GRAPH_DESTROY = handle("cuGraphDestroy", JAVA_LONG);
+    private static final MethodHandle EXEC_DESTROY = handle("cuGraphExecDestroy", JAVA_LONG);
     private static final MethodHandle EVENT_CREATE = handle("cuEventCreate", ADDRESS, JAVA_INT);
     private static final MethodHandle EVENT_RECORD = handle("cuEventRecord", JAVA_LONG, JAVA_LONG);
     private static final MethodHandle EVENT_ELAPSED = handle("cuEventElapsedTime", ADDRESS, JAVA_LONG, JAVA_LONG);
@@ -207,6 +215,68 @@ final class CudaDriver {
     static void synchronize(long stream) {
         try {
             check("cuStreamSynchronize", (int) SYNCHRONIZE.invokeExact(stream));
+        } catch (Throwable e) {
+            throw rethrown(e);
+        }
+    }
+
+    /// Begins to record what is queued on a stream instead of running it. Whatever else is called
+    /// meanwhile, allocations too, is allowed.
+    static void beginCapture(long stream) {
+        try {
+            check("cuStreamBeginCapture", (int) BEGIN_CAPTURE.invokeExact(stream, CAPTURE_RELAXED));
+        } catch (Throwable e) {
+            throw rethrown(e);
+        }
+    }
+
+    /// Ends the recording.
+    ///
+    /// @return the graph that was recorded
+    static long endCapture(long stream) {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment graph = arena.allocate(JAVA_LONG);
+            check("cuStreamEndCapture", (int) END_CAPTURE.invokeExact(stream, graph));
+            return graph.get(JAVA_LONG, 0);
+        } catch (Throwable e) {
+            throw rethrown(e);
+        }
+    }
+
+    /// Makes a graph ready to be launched, and gives it up.
+    static long instantiate(long graph) {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment executable = arena.allocate(JAVA_LONG);
+            check("cuGraphInstantiate", (int) INSTANTIATE.invokeExact(executable, graph, 0L));
+            return executable.get(JAVA_LONG, 0);
+        } catch (Throwable e) {
+            throw rethrown(e);
+        } finally {
+            destroyUnused(graph);
+        }
+    }
+
+    /// Frees a graph that was recorded.
+    static void destroyUnused(long graph) {
+        try {
+            check("cuGraphDestroy", (int) GRAPH_DESTROY.invokeExact(graph));
+        } catch (Throwable e) {
+            throw rethrown(e);
+        }
+    }
+
+    static void launchGraph(long executable, long stream) {
+        try {
+            check("cuGraphLaunch", (int) GRAPH_LAUNCH.invokeExact(executable, stream));
+        } catch (Throwable e) {
+            throw rethrown(e);
+        }
+    }
+
+    /// Frees a graph, once what was launched of it is done.
+    static void destroyGraph(long executable) {
+        try {
+            check("cuGraphExecDestroy", (int) EXEC_DESTROY.invokeExact(executable));
         } catch (Throwable e) {
             throw rethrown(e);
         }

@@ -209,7 +209,7 @@ public final class LlamaDecoder implements AutoCloseable {
 
         private Ops.Documents documents() {
             int[] cu = Arrays.copyOf(cuSeqlens, prompts + 1);
-            return new Ops.Documents(cu, Tensors.ofInts(cu, device()).to(ScalarType.Int));
+            return Ops.Documents.of(cu, Tensors.ofInts(cu, device()).to(ScalarType.Int));
         }
 
         private PooledAttention pooled() {

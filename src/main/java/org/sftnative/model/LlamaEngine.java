@@ -35,6 +35,12 @@ public final class LlamaEngine implements CausalLm {
 
     private static final long CUDA_CHUNK = 1L << 28;
 
+    /// What a card does a second, and what queueing a block and its backward pass takes: of an H100 and
+    /// its host.
+    private static final double CARD_FLOPS = 5e14;
+
+    private static final double HOST_SECONDS = 0.0006;
+
     private final LlamaConfig config;
     private final Parameters parameters; // as computed with
     private final Parameters trained;
@@ -44,6 +50,7 @@ public final class LlamaEngine implements CausalLm {
     private final List<Recompute> policies;
     private final Heads heads;
     private final FusedWeights weights;
+    private final Optional<RecordedPasses> recorded;
     private EngineBuffers buffers;
     private boolean fresh = true;
 
@@ -80,6 +87,9 @@ public final class LlamaEngine implements CausalLm {
         this.heads = new Heads(config.nHead(), config.nKvHead(), config.headDim());
         this.weights = new FusedWeights(config, base, adapters, ops);
         this.first = firstTrained();
+        this.recorded = adapters.isEmpty() && weights.shard.isEmpty()
+                ? ops.recorder().map(recorder -> new RecordedPasses(recorder, parameters.device()))
+                : Optional.empty();
     }
 
     @Override
@@ -119,7 +129,7 @@ public final class LlamaEngine implements CausalLm {
                     weights.refresh();
                 }
                 PackedBatch.Wanted wanted = batch.wanted(loss);
-                Pass pass = new Pass(batch, wanted.rows(), batch.noise(), batch.dropout(dropout));
+                Pass pass = new Pass(batch, wanted.rows(), batch.noise(), batch.dropout(dropout), recordsPasses(batch));
                 Tensor normed = pass.forward();
                 weights.shard.ifPresent(GradientShard::begin);
                 Tensor sum = headBackward(normed, wanted.targets(), loss, scale);
@@ -138,7 +148,7 @@ public final class LlamaEngine implements CausalLm {
                 Tensor sum = Tensors.zeros(ScalarType.Float, parameters.device());
                 if (batch.labelTokens() > 0) {
                     weights.refresh();
-                    Tensor normed = new Pass(batch, batch.labelRows(), Optional.empty(), Optional.empty()).forward();
+                    Tensor normed = evaluation(batch, batch.labelRows()).forward();
                     chunks(
                             normed,
                             (rows, from, n) -> sum.add_(loss.sum(
@@ -155,10 +165,20 @@ public final class LlamaEngine implements CausalLm {
         return Scopes.yield(() -> {
             try (NoGradGuard _ = new NoGradGuard()) {
                 weights.refresh();
-                Tensor normed = new Pass(batch, rows, Optional.empty(), Optional.empty()).forward();
+                Tensor normed = evaluation(batch, rows).forward();
                 return torch.mm(normed, weights.head.t()).to(ScalarType.Float);
             }
         });
+    }
+
+    private Pass evaluation(PackedBatch batch, Tensor rows) {
+        return new Pass(batch, rows, Optional.empty(), Optional.empty(), false);
+    }
+
+    /// Whether the card has done a training pass before the host has queued it.
+    private boolean recordsPasses(PackedBatch batch) {
+        double cardSeconds = 6.0 * batch.tokens() * parameters.layout().parameterCount() / CARD_FLOPS;
+        return batch.noise().isEmpty() && cardSeconds < HOST_SECONDS * config.nLayer();
     }
 
     /// Bytes of this engine's buffers; 0 before the first micro-batch.
@@ -252,6 +272,7 @@ public final class LlamaEngine implements CausalLm {
     }
 
     private void freeBuffers() {
+        recorded.ifPresent(RecordedPasses::forget);
         if (buffers != null) {
             buffers.close();
             buffers = null;
@@ -266,6 +287,7 @@ public final class LlamaEngine implements CausalLm {
     @Override
     public void close() {
         freeBuffers();
+        recorded.ifPresent(RecordedPasses::close);
         weights.close();
     }
 
@@ -282,6 +304,7 @@ public final class LlamaEngine implements CausalLm {
         private final EngineBuffers b;
         private final EngineBuffers.Block[] blocks = new EngineBuffers.Block[config.nLayer()];
         private final AttentionState[] attention = new AttentionState[config.nLayer()];
+        private final Optional<RecordedPasses.Passes> recording;
         private final int last = config.nLayer() - 1;
         private Tensor wantedOut;
         private Tensor lastRows;
@@ -290,27 +313,43 @@ public final class LlamaEngine implements CausalLm {
         /// @param wanted (N) the rows whose hidden state is asked for
         /// @param noise (T, C) added to the embeddings, while training
         /// @param dropout of adapters' inputs, while training
-        Pass(PackedBatch batch, Tensor wanted, Optional<Tensor> noise, Optional<AdapterDropout> dropout) {
-            Tensor cu = Tensors.ofInts(batch.cuSeqlens(), parameters.device());
-            this.documents = new Documents(batch.cuSeqlens(), cu.to(ScalarType.Int));
+        /// @param records whether the pass may be recorded, or be a recording's
+        Pass(
+                PackedBatch batch,
+                Tensor wanted,
+                Optional<Tensor> noise,
+                Optional<AdapterDropout> dropout,
+                boolean records) {
             this.tokens = batch.tokens();
             this.wanted = wanted;
-            this.ids = new Ids(batch.inputIds(), batch.hostIds());
             this.noise = noise;
             this.dropout = dropout;
             this.wantedDropout = dropout.map(d -> d.rows(wanted));
-            Tensor angle = config.rope().angles(batch.positions(), batch.cuSeqlens());
-            Tensor rows =
-                    torch.arange(new Scalar(batch.tokens()), Tensors.options(ScalarType.Int, parameters.device()));
-            this.angles = new Angles(angle.cos(), angle.sin(), rows);
             this.b = buffersFor(batch.tokens());
+            RecordedPasses.Inputs now = RecordedPasses.inputs(config, batch);
+            this.recording = records ? recorded.flatMap(r -> r.of(now, fresh)) : Optional.empty();
+            RecordedPasses.Inputs in =
+                    recording.map(RecordedPasses.Passes::inputs).orElse(now);
+            this.ids = in.ids();
+            this.documents = in.documents();
+            this.angles = in.angles();
             for (int i = 0; i < blocks.length; i++) {
                 blocks[i] = b.block(i).rows(tokens);
             }
         }
 
+        /// Queues work, or the recording of it.
+        private void queue(String name, Runnable work) {
+            recording.ifPresentOrElse(r -> r.run(name, work), work);
+        }
+
         /// @return the wanted rows after the last norm: (N, C)
         Tensor forward() {
+            queue("forward", this::upToLastMlp);
+            return lastMlp();
+        }
+
+        private void upToLastMlp() {
             EngineBuffers.Block first = blocks[0];
             ops.embedding(ids, weights.embedding, first.x());
             noise.ifPresent(n -> first.x().add_(n));
@@ -329,7 +368,6 @@ public final class LlamaEngine implements CausalLm {
                     feedForward(w, s, s.x(), s.out(), dropout);
                 }
             }
-            return lastMlp();
         }
 
         /// The last block after its attention, and the last norm, on wanted rows only.
@@ -383,6 +421,12 @@ public final class LlamaEngine implements CausalLm {
         /// From the gradient of `forward`'s result, in dNormed, to the gradients of all weights.
         void backward() {
             Tensor d = lastMlpBackward();
+            queue("backward", () -> fromLastAttention(d));
+            weights.dEmbedding.ifPresent(e -> ops.embeddingBackward(d, ids, e));
+            weights.shard.ifPresent(GradientShard::done);
+        }
+
+        private void fromLastAttention(Tensor d) {
             for (int i = last; i >= first; i--) {
                 FusedWeights.Block w = weights.blocks.get(i);
                 EngineBuffers.Block s = blocks[i];
@@ -396,8 +440,6 @@ public final class LlamaEngine implements CausalLm {
                 });
                 weights.shard.ifPresent(GradientShard::done);
             }
-            weights.dEmbedding.ifPresent(e -> ops.embeddingBackward(d, ids, e));
-            weights.shard.ifPresent(GradientShard::done);
         }
 
         /// @return the gradient of the last block's input so far: (T, C), zero where nothing is wanted

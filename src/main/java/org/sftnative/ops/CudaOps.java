@@ -21,13 +21,12 @@ import org.sftnative.ops.QuantisedMatrix.Scales;
 import org.sftnative.tensor.Scopes;
 import org.sftnative.tensor.Tensors;
 
-/// [Ops] through this program's own CUDA kernels, for bf16 activations and weights on one card. Attention is
-/// libtorch's.
-/// One thread, libtorch's default stream.
+/// [Ops] through this program's own CUDA kernels, for bf16 activations and weights on one card.
+/// Attention is libtorch's. One thread, libtorch's default stream but for what is recorded.
 public final class CudaOps implements Ops {
     private final CudaKernels kernels;
     private final Device device;
-    private final long stream;
+    private long stream;
     private final AtenOps libtorch = new AtenOps();
     private final Map<String, Tensor> workspaces = new HashMap<>();
     private final Map<String, AdamW> optimizers = new HashMap<>();
@@ -53,8 +52,12 @@ public final class CudaOps implements Ops {
     private CudaOps(CudaKernels kernels, Device device) {
         this.kernels = kernels;
         this.device = device;
-        var current = torch_cuda.getCurrentCUDAStream().stream();
-        this.stream = current == null ? 0 : current.address();
+        this.stream = CudaRecorder.address(torch_cuda.getCurrentCUDAStream());
+    }
+
+    @Override
+    public Optional<Recorder> recorder() {
+        return Optional.of(new CudaRecorder(device, to -> stream = to));
     }
 
     @Override
@@ -309,13 +312,10 @@ public final class CudaOps implements Ops {
         return Tensors.ofInts(values, device).to(ScalarType.Int);
     }
 
-    /// Memory to work in, kept for as long as this object.
+    /// Memory to work in, kept for as long as this object; a smaller one too, which recordings may use.
     private long workspace(String purpose, long bytes) {
         Tensor kept = workspaces.get(purpose);
         if (kept == null || kept.nbytes() < bytes) {
-            if (kept != null) {
-                Scopes.free(kept);
-            }
             kept = Scopes.keep(() -> Tensors.empty(ScalarType.Byte, device, bytes));
             workspaces.put(purpose, kept);
         }

@@ -168,11 +168,48 @@ public interface Ops {
         }
     }
 
+    /// What records work where operations are queued for a card; absent where there is none.
+    default Optional<Recorder> recorder() {
+        return Optional.empty();
+    }
+
+    /// Records work: what it queues then runs again for the price of one call, on the same memory.
+    interface Recorder extends AutoCloseable {
+        /// Records what work queues, without running it. Work must not wait for the card, nor read
+        /// memory of the host; what it allocates is its recording's again whenever that runs, and may
+        /// be another recording's in between.
+        ///
+        /// @throws RuntimeException if it cannot be recorded; nothing was queued
+        Recording recorded(Runnable work);
+
+        @Override
+        void close();
+    }
+
+    /// Work that was recorded.
+    interface Recording extends AutoCloseable {
+        /// Queues it.
+        void replay();
+
+        @Override
+        void close();
+    }
+
     /// Where documents begin.
     ///
     /// @param cuSeqlens (documents + 1) first position of each, then T; on the host
-    /// @param onDevice the same, int32
-    record Documents(int[] cuSeqlens, Tensor onDevice) {
+    /// @param onDevice the same, int32; there may be empty documents at the end
+    /// @param longest tokens of the longest, or more
+    record Documents(int[] cuSeqlens, Tensor onDevice, int longest) {
+        /// @param onDevice the same as `cuSeqlens`
+        public static Documents of(int[] cuSeqlens, Tensor onDevice) {
+            int longest = 0;
+            for (int d = 0; d + 1 < cuSeqlens.length; d++) {
+                longest = Math.max(longest, cuSeqlens[d + 1] - cuSeqlens[d]);
+            }
+            return new Documents(cuSeqlens, onDevice, longest);
+        }
+
         public int count() {
             return cuSeqlens.length - 1;
         }
@@ -185,17 +222,14 @@ public interface Ops {
             return cuSeqlens[document + 1] - cuSeqlens[document];
         }
 
-        public int longest() {
-            int longest = 0;
-            for (int d = 0; d < count(); d++) {
-                longest = Math.max(longest, length(d));
-            }
-            return longest;
-        }
-
         /// Whether all documents have the same length.
         public boolean even() {
-            return (long) longest() * count() == cuSeqlens[count()];
+            for (int d = 1; d < count(); d++) {
+                if (length(d) != length(0)) {
+                    return false;
+                }
+            }
+            return true;
         }
     }
 
