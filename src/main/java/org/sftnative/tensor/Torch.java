@@ -11,7 +11,8 @@ import org.bytedeco.pytorch.global.torch;
 /// collects native memory (2.6 us an op instead of 1.0); here scopes free it. OpenBLAS runs its own threads beside
 /// torch's, which spin against each other (304 tokens a second on two cores where MKL reaches 3,500): MKL it is, on
 /// torch's own OpenMP pool. And that pool's idle threads spin: with another process on the same two cores, a step
-/// took four times as long (348 tokens a second against 1,423), so after a short while they sleep.
+/// took four times as long (348 tokens a second against 1,423), so after a short while they sleep. What the C library
+/// does with freed memory is chosen in [HostMemory].
 public final class Torch {
     private static final int LOADED_THREADS = load();
 
@@ -24,6 +25,7 @@ public final class Torch {
         Environment.setDefault("OMP_WAIT_POLICY", "PASSIVE");
         Environment.setDefault("GOMP_SPINCOUNT", "100000"); // a tenth of a millisecond: 5% faster than none
         Environment.setDefault("MKL_THREADING_LAYER", "GNU");
+        HostMemory.keepFreed(System.getenv());
         UnpackedLibraries.load(() -> {
             if (hasMkl()) {
                 setDefault("org.bytedeco.openblas.load", "mkl");
