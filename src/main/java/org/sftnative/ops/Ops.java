@@ -1,7 +1,9 @@
 package org.sftnative.ops;
 
 import java.util.Optional;
+import org.bytedeco.pytorch.Device;
 import org.bytedeco.pytorch.Tensor;
+import org.sftnative.tensor.Copies;
 
 /// The mathematics of a model and its optimizer, each forward with its backward, written into buffers of the caller.
 /// `AtenOps` runs on any device.
@@ -18,6 +20,11 @@ public interface Ops {
     /// The same with a scale of 1.
     default void matmul(Form form, Tensor a, Tensor b, Tensor c, boolean add) {
         matmul(form, 1.0, a, b, c, add);
+    }
+
+    /// Copies between the device and the host beside these operations.
+    default Copies copies(Device device) {
+        return Copies.of(device);
     }
 
     /// Which factor is transposed, in BLAS's letters; c is (m, n).
