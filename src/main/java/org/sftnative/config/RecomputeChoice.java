@@ -13,7 +13,9 @@ public enum RecomputeChoice {
     /// All but attention, whose output is kept, and down_proj.
     FULL_KEEP_ATTENTION,
     /// All but down_proj.
-    FULL;
+    FULL,
+    /// As full; blocks' inputs wait in the host's memory, two at a time excepted.
+    OFFLOAD;
 
     /// The spelling in settings.
     @Override

@@ -36,7 +36,8 @@ public record TrainingSettings(
         boolean gradientCheckpointing,
 
         @Setting(
-                doc = "what the fused engine recomputes: auto, none, selective, full-keep-attention or full",
+                doc = "what the fused engine recomputes: auto, none, selective, full-keep-attention, full,"
+                        + " or offload (full, with blocks' inputs in host memory)",
                 value = "auto")
         RecomputeChoice recompute,
 

@@ -2,9 +2,11 @@ package org.sftnative.model;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Supplier;
 import org.bytedeco.pytorch.Device;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
+import org.sftnative.tensor.Copies;
 import org.sftnative.tensor.Scopes;
 import org.sftnative.tensor.Tensors;
 
@@ -60,6 +62,7 @@ final class EngineBuffers implements AutoCloseable {
     private final int tokens;
     private final List<Tensor> all = new ArrayList<>();
     private final List<Block> blocks = new ArrayList<>();
+    private final OffloadedInputs inputs;
     private final Working working;
 
     /// What all blocks compute their gradients in.
@@ -68,10 +71,19 @@ final class EngineBuffers implements AutoCloseable {
 
     /// @param tokens T, the largest micro-batch
     /// @param chunkRows label rows whose logits exist at one time
-    EngineBuffers(LlamaConfig c, List<Recompute> policies, ScalarType type, Device device, int tokens, int chunkRows) {
+    /// @param copies opens what copies to the host
+    EngineBuffers(
+            LlamaConfig c,
+            List<Recompute> policies,
+            ScalarType type,
+            Device device,
+            int tokens,
+            int chunkRows,
+            Supplier<Copies> copies) {
         this.device = device;
         this.type = type;
         this.tokens = tokens;
+        this.inputs = new OffloadedInputs(policies, type, device, tokens, c.hiddenSize(), copies);
         try {
             working = make(c, policies, chunkRows);
         } catch (RuntimeException e) {
@@ -83,8 +95,8 @@ final class EngineBuffers implements AutoCloseable {
     private Working make(LlamaConfig c, List<Recompute> policies, int chunkRows) {
         boolean keepsAll = policies.stream().allMatch(Recompute.NONE::equals);
         Block shared = working(c, keepsAll ? 0 : tokens);
-        for (Recompute policy : policies) {
-            blocks.add(block(c, policy, shared));
+        for (int i = 0; i < policies.size(); i++) {
+            blocks.add(block(c, policies.get(i), i, shared));
         }
         return new Working(
                 rows(c.hiddenSize()),
@@ -96,7 +108,7 @@ final class EngineBuffers implements AutoCloseable {
                 keep(type, chunkRows, c.vocabSize()));
     }
 
-    /// What blocks that compute it again share; nobody shares x.
+    /// What blocks that compute it again share; x is another matter.
     private Block working(LlamaConfig c, int n) {
         return new Block(
                 Recompute.NONE,
@@ -112,13 +124,13 @@ final class EngineBuffers implements AutoCloseable {
                 keep(type, n, c.intermediateSize()));
     }
 
-    private Block block(LlamaConfig c, Recompute policy, Block shared) {
+    private Block block(LlamaConfig c, Recompute policy, int layer, Block shared) {
         boolean all = policy == Recompute.NONE;
         boolean selective = all || policy == Recompute.SELECTIVE;
         boolean attention = selective || policy == Recompute.FULL_KEEP_ATTENTION;
         return new Block(
                 policy,
-                rows(c.hiddenSize()),
+                policy == Recompute.OFFLOAD ? inputs.buffer(layer) : rows(c.hiddenSize()),
                 all ? rows(c.hiddenSize()) : shared.normed1,
                 keep(ScalarType.Float, tokens, 1),
                 selective ? rows(c.qSize() + 2L * c.kvSize()) : shared.qkv,
@@ -140,7 +152,7 @@ final class EngineBuffers implements AutoCloseable {
         boolean keepsAll = policies.stream().allMatch(Recompute.NONE::equals);
         long shared = qkv + c.qSize() + 3 * hidden + 3 * ffn;
         long working = 3 * hidden + qkv + c.qSize() + ffn; // branch, gradient, dNormed; dQkv; dOut; dAct
-        long elements = working + (keepsAll ? 0 : shared);
+        long elements = working + (keepsAll ? 0 : shared) + OffloadedInputs.onDevice(policies) * hidden;
         long floats = keepsAll ? 0 : 1;
         for (Recompute policy : policies) {
             floats += policy == Recompute.NONE || policy == Recompute.SELECTIVE ? 2 : 1;
@@ -149,6 +161,7 @@ final class EngineBuffers implements AutoCloseable {
                 case SELECTIVE -> 2 * hidden + qkv + c.qSize() + 2 * ffn;
                 case FULL_KEEP_ATTENTION -> hidden + c.qSize();
                 case FULL -> hidden;
+                case OFFLOAD -> 0;
             };
         }
         return tokens * (elements * elementBytes + floats * 4) + chunkRows * c.vocabSize() * elementBytes;
@@ -169,9 +182,13 @@ final class EngineBuffers implements AutoCloseable {
         return tokens;
     }
 
-    /// Bytes of all buffers.
+    /// Bytes of all buffers on the device.
     long bytes() {
-        return all.stream().mapToLong(Tensor::nbytes).sum();
+        return inputs.bytes() + all.stream().mapToLong(Tensor::nbytes).sum();
+    }
+
+    OffloadedInputs inputs() {
+        return inputs;
     }
 
     Block block(int layer) {
@@ -215,6 +232,7 @@ final class EngineBuffers implements AutoCloseable {
 
     @Override
     public void close() {
+        inputs.close();
         all.forEach(Scopes::free);
         all.clear();
     }

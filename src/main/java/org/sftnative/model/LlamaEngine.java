@@ -87,7 +87,7 @@ public final class LlamaEngine implements CausalLm {
         this.heads = new Heads(config.nHead(), config.nKvHead(), config.headDim());
         this.weights = new FusedWeights(config, base, adapters, ops);
         this.first = firstTrained();
-        this.recorded = adapters.isEmpty() && weights.shard.isEmpty()
+        this.recorded = adapters.isEmpty() && weights.shard.isEmpty() && !policies.contains(Recompute.OFFLOAD)
                 ? ops.recorder().map(recorder -> new RecordedPasses(recorder, parameters.device()))
                 : Optional.empty();
     }
@@ -130,7 +130,7 @@ public final class LlamaEngine implements CausalLm {
                 }
                 PackedBatch.Wanted wanted = batch.wanted(loss);
                 Pass pass = new Pass(batch, wanted.rows(), batch.noise(), batch.dropout(dropout), recordsPasses(batch));
-                Tensor normed = pass.forward();
+                Tensor normed = pass.forward(true);
                 weights.shard.ifPresent(GradientShard::begin);
                 Tensor sum = headBackward(normed, wanted.targets(), loss, scale);
                 weights.shard.ifPresent(GradientShard::headDone);
@@ -148,7 +148,7 @@ public final class LlamaEngine implements CausalLm {
                 Tensor sum = Tensors.zeros(ScalarType.Float, parameters.device());
                 if (batch.labelTokens() > 0) {
                     weights.refresh();
-                    Tensor normed = evaluation(batch, batch.labelRows()).forward();
+                    Tensor normed = evaluation(batch, batch.labelRows()).forward(false);
                     chunks(
                             normed,
                             (rows, from, n) -> sum.add_(loss.sum(
@@ -165,7 +165,7 @@ public final class LlamaEngine implements CausalLm {
         return Scopes.yield(() -> {
             try (NoGradGuard _ = new NoGradGuard()) {
                 weights.refresh();
-                Tensor normed = evaluation(batch, rows).forward();
+                Tensor normed = evaluation(batch, rows).forward(false);
                 return torch.mm(normed, weights.head.t()).to(ScalarType.Float);
             }
         });
@@ -184,6 +184,11 @@ public final class LlamaEngine implements CausalLm {
     /// Bytes of this engine's buffers; 0 before the first micro-batch.
     public long bufferBytes() {
         return buffers == null ? 0 : buffers.bytes() + weights.bytes();
+    }
+
+    /// Bytes in the host's memory beside a card's: inputs of blocks that are offloaded.
+    public long hostBytes() {
+        return buffers == null ? 0 : buffers.inputs().hostBytes();
     }
 
     private interface Chunk {
@@ -246,7 +251,8 @@ public final class LlamaEngine implements CausalLm {
                     parameters.dtype().scalarType(),
                     parameters.device(),
                     tokens,
-                    chunkRows(config, tokens, Devices.isCuda(parameters.device())));
+                    chunkRows(config, tokens, Devices.isCuda(parameters.device())),
+                    () -> ops.copies(parameters.device()));
             weights.reserve(tokens);
         }
         return buffers;
@@ -261,6 +267,11 @@ public final class LlamaEngine implements CausalLm {
             LlamaConfig config, List<Recompute> policies, Dtype dtype, Device device, int tokens) {
         return EngineBuffers.plannedBytes(
                 config, policies, dtype.bytes(), tokens, chunkRows(config, tokens, Devices.isCuda(device)));
+    }
+
+    /// The same of [#hostBytes].
+    public static long plannedHostBytes(LlamaConfig config, List<Recompute> policies, Dtype dtype, int tokens) {
+        return (long) OffloadedInputs.inHost(policies) * tokens * config.hiddenSize() * dtype.bytes();
     }
 
     private int firstTrained() {
@@ -343,8 +354,10 @@ public final class LlamaEngine implements CausalLm {
             recording.ifPresentOrElse(r -> r.run(name, work), work);
         }
 
+        /// @param trains whether [#backward] follows
         /// @return the wanted rows after the last norm: (N, C)
-        Tensor forward() {
+        Tensor forward(boolean trains) {
+            b.inputs().begin(trains);
             queue("forward", this::upToLastMlp);
             return lastMlp();
         }
@@ -356,6 +369,7 @@ public final class LlamaEngine implements CausalLm {
             for (int i = 0; i <= last; i++) {
                 FusedWeights.Block w = weights.blocks.get(i);
                 EngineBuffers.Block s = blocks[i];
+                b.inputs().await(i);
                 if (i == 0) {
                     ops.rmsNorm(s.x(), w.norm1(), config.rmsNormEps(), s.normed1(), s.rstd1());
                 } else {
@@ -363,6 +377,7 @@ public final class LlamaEngine implements CausalLm {
                     ops.addRmsNorm(
                             before.h(), branch(tokens), w.norm1(), config.rmsNormEps(), s.x(), s.normed1(), s.rstd1());
                 }
+                b.inputs().written(i, s.x());
                 attend(i, w, s);
                 if (i < last) {
                     feedForward(w, s, s.x(), s.out(), dropout);
@@ -431,6 +446,7 @@ public final class LlamaEngine implements CausalLm {
                 FusedWeights.Block w = weights.blocks.get(i);
                 EngineBuffers.Block s = blocks[i];
                 int layer = i;
+                b.inputs().await(i);
                 Scopes.run(() -> {
                     if (layer < last) {
                         again(layer, w, s);
@@ -438,6 +454,7 @@ public final class LlamaEngine implements CausalLm {
                     }
                     attendBackward(layer, w, s, d);
                 });
+                b.inputs().done(i, s.x());
                 weights.shard.ifPresent(GradientShard::done);
             }
         }
@@ -460,10 +477,10 @@ public final class LlamaEngine implements CausalLm {
             switch (s.policy()) {
                 case NONE -> {}
                 case SELECTIVE -> ops.rmsNormAgain(s.h(), w.norm2(), s.rstd2(), s.normed2());
-                case FULL, FULL_KEEP_ATTENTION -> {
+                case FULL, FULL_KEEP_ATTENTION, OFFLOAD -> {
                     ops.rmsNormAgain(s.x(), w.norm1(), s.rstd1(), s.normed1());
                     rotated(w, s);
-                    if (s.policy() == Recompute.FULL) {
+                    if (s.policy() != Recompute.FULL_KEEP_ATTENTION) {
                         attention[layer] = ops.attention(heads(s.qkv()), heads, documents, query(s.out()));
                     }
                     beforeMlp(w, s, s.x(), s.out(), branch(tokens), dropout);

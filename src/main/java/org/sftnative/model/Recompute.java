@@ -17,16 +17,19 @@ public enum Recompute {
     /// Keeps the block's input and the attention's output: three matrix products run again, attention does not.
     FULL_KEEP_ATTENTION,
     /// Keeps the block's input only. down_proj never runs again: nothing in the backward pass needs its output.
-    FULL;
+    FULL,
+    /// As full, and most blocks' inputs wait in the host's memory: see [OffloadedInputs].
+    OFFLOAD;
 
     /// The same for every block.
     public List<Recompute> everywhere(int layers) {
         return Collections.nCopies(layers, this);
     }
 
-    /// The policies of all blocks on the way from nothing computed again to everything, a block more at each rung.
+    /// The policies of all blocks on the way from nothing computed again to everything, and from there to
+    /// all inputs offloaded, a block more at each rung.
     ///
-    /// @param rung from 0, nothing, to 3 x layers, everything
+    /// @param rung from 0, nothing, to 4 x layers, everything and all inputs offloaded
     public static List<Recompute> rung(int layers, int rung) {
         int whole = rung / layers;
         return IntStream.range(0, layers)

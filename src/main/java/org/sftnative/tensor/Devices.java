@@ -1,6 +1,8 @@
 package org.sftnative.tensor;
 
+import com.sun.management.OperatingSystemMXBean;
 import java.io.IOException;
+import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import org.bytedeco.pytorch.Device;
@@ -95,6 +97,11 @@ public final class Devices {
     /// Bytes of a card's memory.
     public static long totalBytes(Device cuda) {
         return torch_cuda.getAllocator().getMemoryInfo(cuda.index()).second();
+    }
+
+    /// Bytes of the machine's memory, or of what its container may have of it.
+    public static long hostBytes() {
+        return ManagementFactory.getPlatformMXBean(OperatingSystemMXBean.class).getTotalMemorySize();
     }
 
     /// Waits until the device has done everything it was asked for.

@@ -15,7 +15,8 @@ import org.sftnative.tensor.Dtype;
 /// What fits on a card beside weights, gradients and optimizer: arithmetic on the engine's buffers.
 ///
 /// @param bytes of the card
-record CardMemory(LlamaConfig config, Need need, Device device, double bytes) {
+/// @param hostBytes of the host's memory that may be pinned
+record CardMemory(LlamaConfig config, Need need, Device device, double bytes, double hostBytes) {
     /// Tokens beyond which matrix products gain nothing on a card.
     private static final int MOST_TOKENS = 16_384;
 
@@ -57,7 +58,8 @@ record CardMemory(LlamaConfig config, Need need, Device device, double bytes) {
         return Moments.BLOCK8;
     }
 
-    /// The least to compute again so that a micro-batch of so many tokens fits.
+    /// The least to compute again so that a micro-batch of so many tokens fits, then the least to offload;
+    /// where nothing fits, all that the host's memory has room for.
     List<Recompute> policies(Moments moments, int tokens) {
         int last = (Recompute.values().length - 1) * config.nLayer();
         for (int rung = 0; rung < last; rung++) {
@@ -66,7 +68,8 @@ record CardMemory(LlamaConfig config, Need need, Device device, double bytes) {
                 return policies;
             }
         }
-        return Recompute.rung(config.nLayer(), last);
+        List<Recompute> offload = Recompute.OFFLOAD.everywhere(config.nLayer());
+        return hostBytes(offload, tokens) <= hostBytes ? offload : Recompute.FULL.everywhere(config.nLayer());
     }
 
     /// The largest micro-batch that fits, in steps of 256 tokens.
@@ -81,7 +84,11 @@ record CardMemory(LlamaConfig config, Need need, Device device, double bytes) {
     boolean fits(Moments moments, List<Recompute> policies, int tokens) {
         double taken = need.fixed() + need.updated() * bytes(moments) + RESERVE;
         double buffers = LlamaEngine.plannedBytes(config, policies, Dtype.BF16, device, tokens);
-        return taken + buffers + tokens * need.perToken() <= bytes;
+        return taken + buffers + tokens * need.perToken() <= bytes && hostBytes(policies, tokens) <= hostBytes;
+    }
+
+    private double hostBytes(List<Recompute> policies, int tokens) {
+        return LlamaEngine.plannedHostBytes(config, policies, Dtype.BF16, tokens);
     }
 
     private static double bytes(Moments moments) {

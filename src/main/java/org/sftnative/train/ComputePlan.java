@@ -71,6 +71,10 @@ record ComputePlan(
                     + (fused ? "adapters are trained, whose gradients are small" : "the engine is the reference")
                     + "\n  use --sharding zero1");
         }
+        if (!fused && training.recompute() == RecomputeChoice.OFFLOAD) {
+            throw new InputException("recompute 'offload' is of the fused engine; here the engine is the reference"
+                    + "\n  use --gradient-checkpointing");
+        }
         Ops ops = ops(cuda && fused, device, said);
         adapters.ifPresent(config -> AdapterPlan.say(config, settings.lora(), loaded, said));
         Masters masters = loaded.dtype() == Dtype.F32 || adapters.isPresent() // adapters are fp32
@@ -83,7 +87,8 @@ record ComputePlan(
         CardMemory.Need need = adapters.map(config -> AdapterPlan.need(config, loaded))
                 .orElseGet(() -> CardMemory.Need.ofAll(
                         loaded.config(), masters, settings.dist().sharding(), ranks));
-        CardMemory memory = new CardMemory(loaded.config(), need, device, kernels ? Devices.totalBytes(device) : 0);
+        CardMemory memory = new CardMemory(
+                loaded.config(), need, device, kernels ? Devices.totalBytes(device) : 0, kernels ? mayPin(ranks) : 0);
         Moments moments = adapters.isPresent() ? AdapterPlan.moments(training) : moments(training, memory, kernels);
         int wanted = training.microBatchTokens() > 0 ? training.microBatchTokens() : CardMemory.ENOUGH_TOKENS;
         List<Recompute> recompute =
@@ -194,7 +199,14 @@ record ComputePlan(
             case SELECTIVE -> Recompute.SELECTIVE;
             case FULL_KEEP_ATTENTION -> Recompute.FULL_KEEP_ATTENTION;
             case FULL -> Recompute.FULL;
+            case OFFLOAD -> Recompute.OFFLOAD;
         };
+    }
+
+    /// Bytes of the host's memory that this rank may pin: its part of a half, if that much is free.
+    private static double mayPin(int ranks) {
+        double half = Math.min(Devices.hostBytes() / 2.0, Devices.freeBytes(Devices.cpu()));
+        return half / Math.min(ranks, Devices.cards());
     }
 
     private static Moments moments(TrainingSettings training, CardMemory memory, boolean kernels) {

@@ -111,7 +111,7 @@ final class RunSummary {
                 optimizer.state().values().stream().mapToLong(Tensor::nbytes).sum();
         long gradients = weights.gradientBytes();
         return "trained weights " + Units.bytes(bytes) + ", gradients " + Units.bytes(gradients) + ", optimizer "
-                + Units.bytes(state) + activations(compute);
+                + Units.bytes(state) + activations(compute) + inHost(compute);
     }
 
     private static String activations(ComputePlan compute) {
@@ -127,6 +127,17 @@ final class RunSummary {
                         loaded.device(),
                         compute.microBatchTokens()))
                 + " for " + compute.microBatchTokens() + " tokens";
+    }
+
+    /// What is not on the device.
+    private static String inHost(ComputePlan compute) {
+        LoadedModel loaded = compute.loaded();
+        long bytes = LlamaEngine.plannedHostBytes(
+                loaded.config(), compute.recompute(), loaded.dtype(), compute.microBatchTokens());
+        return bytes == 0
+                ? ""
+                : ", inputs of blocks in " + Units.bytes(bytes) + " of "
+                        + (Devices.isCuda(loaded.device()) ? "pinned " : "") + "host memory";
     }
 
     private static String step(RunSettings settings, StepPlan plan, int ranks) {

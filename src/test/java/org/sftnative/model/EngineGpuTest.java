@@ -25,6 +25,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.sftnative.ops.AtenOps;
 import org.sftnative.ops.CudaOps;
 import org.sftnative.ops.Ops;
@@ -126,6 +127,66 @@ class EngineGpuTest {
                 assertTrue(error(gradients[policy.ordinal()], gradients[0]) < 2e-3, policy.toString());
             }
         }
+    }
+
+    /// Six blocks, of which four wait in the host's memory. Documents of up to 64 tokens are one block of flash
+    /// attention's backward, which adds to dq once then: bit for bit. Of longer ones it adds in any order.
+    @ParameterizedTest
+    @ValueSource(ints = {64, 700})
+    void whatIsOffloadedGivesTheGradientsOfFull(int longest) {
+        LlamaConfig config = config(1024, 2816, 8, 2, false, false, 6);
+        List<Recompute> mixed = List.of(
+                Recompute.OFFLOAD,
+                Recompute.OFFLOAD,
+                Recompute.NONE,
+                Recompute.OFFLOAD,
+                Recompute.FULL,
+                Recompute.OFFLOAD);
+        try (Parameters p = new Parameters(ParameterLayout.of(config), Dtype.BF16, device);
+                LlamaEngine full = engine(config, p, Recompute.FULL);
+                LlamaEngine again = engine(config, p, Recompute.FULL);
+                LlamaEngine offload = engine(config, p, Recompute.OFFLOAD);
+                LlamaEngine some = new LlamaEngine(config, p, ops(), mixed)) {
+            Initialisation.fill(p, config, 7);
+            p.enableGradients();
+            for (int tokens : new int[] {3000, 900, 8000}) {
+                List<PackedBatch> batches =
+                        List.of(batch(config, lengths(tokens, longest)), batch(config, lengths(tokens / 3, longest)));
+                Tensor expected = gradient(full, p, batches);
+                for (LlamaEngine engine : List.of(again, offload, some)) {
+                    Tensor actual = gradient(engine, p, batches);
+                    String what = tokens + " tokens, " + engine.hostBytes() + " bytes in the host's memory";
+                    if (longest <= 64) {
+                        assertBitEqual(what, expected, actual);
+                    } else {
+                        assertTrue(error(actual, expected) < 2e-3, what + ": " + error(actual, expected));
+                    }
+                }
+            }
+            assertEquals(4L * 8000 * 1024 * 2, offload.hostBytes());
+            assertEquals(2L * 8000 * 1024 * 2, some.hostBytes());
+            assertEquals(
+                    LlamaEngine.plannedBytes(config, Recompute.OFFLOAD.everywhere(6), Dtype.BF16, device, 8000),
+                    offload.bufferBytes());
+        }
+    }
+
+    /// Of a step, with an evaluation between its micro-batches.
+    private Tensor gradient(LlamaEngine engine, Parameters p, List<PackedBatch> batches) {
+        engine.startStep();
+        for (PackedBatch batch : batches) {
+            engine.accumulate(batch, new CrossEntropy(), 1e-3);
+            engine.loss(batches.getLast(), new CrossEntropy());
+        }
+        return p.flatGradients().clone();
+    }
+
+    private static int[] lengths(int tokens, int longest) {
+        int n = tokens / longest;
+        int[] lengths = new int[n + 1];
+        Arrays.fill(lengths, 0, n, longest);
+        lengths[n] = tokens - n * longest;
+        return lengths[n] > 0 ? lengths : Arrays.copyOf(lengths, n);
     }
 
     @Test
@@ -301,12 +362,16 @@ class EngineGpuTest {
     }
 
     private static LlamaConfig config(int c, int f, int h, int k, boolean bias, boolean tied) {
+        return config(c, f, h, k, bias, tied, 3);
+    }
+
+    private static LlamaConfig config(int c, int f, int h, int k, boolean bias, boolean tied, int layers) {
         return new LlamaConfig(
                 bias ? "qwen2" : "llama",
                 1000,
                 c,
                 f,
-                3,
+                layers,
                 h,
                 k,
                 c / h,

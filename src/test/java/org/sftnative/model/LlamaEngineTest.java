@@ -181,7 +181,7 @@ class LlamaEngineTest {
             PackedBatch batch = golden.pack();
             int layers = golden.config().nLayer();
             Tensor expected = null;
-            for (int rung = 0; rung <= 3 * layers; rung++) {
+            for (int rung = 0; rung <= 4 * layers; rung++) {
                 List<Recompute> policies = Recompute.rung(layers, rung);
                 try (LlamaEngine engine =
                         new LlamaEngine(golden.config(), golden.parameters(), new AtenOps(), policies)) {
@@ -201,10 +201,11 @@ class LlamaEngineTest {
         }
     }
 
-    @Test
-    void nothingNativeIsLeftBehindByAStep() {
+    @ParameterizedTest
+    @EnumSource(names = {"FULL", "OFFLOAD"})
+    void nothingNativeIsLeftBehindByAStep(Recompute policy) {
         try (GoldenModel golden = GoldenModel.load("llama2");
-                LlamaEngine engine = engine(golden, Recompute.FULL)) {
+                LlamaEngine engine = engine(golden, policy)) {
             PackedBatch batch = golden.pack();
             engine.startStep();
             try (PointerScope _ = new PointerScope()) {

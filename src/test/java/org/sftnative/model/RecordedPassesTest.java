@@ -100,6 +100,18 @@ class RecordedPassesTest {
         }
     }
 
+    /// Their copies are ordered by events between streams, and are no part of a recording.
+    @Test
+    void passesThatOffloadAreNotRecorded() {
+        try (LlamaEngine engine =
+                new LlamaEngine(golden.config(), golden.parameters(), recording(), Recompute.OFFLOAD)) {
+            for (int i = 0; i < 3; i++) {
+                step(engine, batch(i, 5, 9, 3));
+            }
+            assertEquals(0, tape.recorded);
+        }
+    }
+
     @Test
     void evenBatchesNoiseAndEvaluationAreNotRecorded() {
         try (LlamaEngine engine = engine(recording())) {

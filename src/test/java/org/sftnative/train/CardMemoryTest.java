@@ -20,6 +20,7 @@ import tools.jackson.databind.node.ObjectNode;
 /// The plan of a card of 80 GB (85.0e9 bytes), for shapes that people train.
 class CardMemoryTest {
     private static final double CARD = 85.0e9;
+    private static final double HOST = 64.0e9;
     private static final LlamaConfig SEVEN = config(4096, 11008, 32, 32, 32000);
     private static final LlamaConfig EIGHT = config(4096, 14336, 32, 8, 128256);
     private static final LlamaConfig THIRTEEN = config(5120, 13824, 40, 40, 32000);
@@ -64,11 +65,45 @@ class CardMemoryTest {
     }
 
     @Test
-    void whereNothingFitsEverythingIsComputedAgain() {
+    void whereNothingFitsEverythingIsComputedAgainAndOffloaded() {
         CardMemory memory = memory(SEVEN, 40e9);
         List<Recompute> policies = memory.policies(Moments.BLOCK8, 4096);
-        assertEquals("full", Recompute.describe(policies));
+        assertEquals("offload", Recompute.describe(policies));
         assertEquals(256, memory.tokens(Moments.BLOCK8, policies));
+        assertEquals("full", Recompute.describe(with(memory, 0).policies(Moments.BLOCK8, 4096)));
+    }
+
+    /// A card that lacks the inputs of 10 of 32 blocks: 12 are offloaded, two of which take turns on it.
+    @Test
+    void inputsAreOffloadedWhereFullDoesNotFitAndTheHostHasRoom() {
+        double input = 16_384.0 * 4096 * 2;
+        List<Recompute> full = Recompute.FULL.everywhere(32);
+        double enough = 0;
+        while (!memory(SEVEN, enough).fits(Moments.BF16, full, 16_384)) {
+            enough += input / 2;
+        }
+        CardMemory memory = memory(SEVEN, enough - 10 * input);
+        List<Recompute> policies = memory.policies(Moments.BF16, 16_384);
+        assertEquals("20 blocks full, 12 offload", Recompute.describe(policies));
+        assertTrue(memory.fits(Moments.BF16, policies, 16_384));
+        double needed = 10 * input;
+        assertEquals(policies, with(memory, needed).policies(Moments.BF16, 16_384));
+        CardMemory poor = with(memory, needed - 1);
+        assertEquals(full, poor.policies(Moments.BF16, 16_384));
+        assertTrue(poor.tokens(Moments.BF16, full) < 16_384);
+    }
+
+    /// What is offloaded by request is no more than the host has room for.
+    @Test
+    void theHostsMemoryBoundsTheMicroBatch() {
+        List<Recompute> offload = Recompute.OFFLOAD.everywhere(32);
+        CardMemory memory = memory(SEVEN, CARD);
+        assertEquals(16_384, memory.tokens(Moments.BF16, offload));
+        assertEquals(2048, with(memory, 30 * 2100.0 * 4096 * 2).tokens(Moments.BF16, offload));
+    }
+
+    private static CardMemory with(CardMemory memory, double hostBytes) {
+        return new CardMemory(memory.config(), memory.need(), memory.device(), memory.bytes(), hostBytes);
     }
 
     @Test
@@ -78,6 +113,8 @@ class CardMemoryTest {
         assertEquals("selective", Recompute.describe(Recompute.rung(4, 4)));
         assertEquals("2 blocks full-keep-attention, 2 full", Recompute.describe(Recompute.rung(4, 10)));
         assertEquals("full", Recompute.describe(Recompute.rung(4, 12)));
+        assertEquals("3 blocks full, 1 offload", Recompute.describe(Recompute.rung(4, 13)));
+        assertEquals("offload", Recompute.describe(Recompute.rung(4, 16)));
     }
 
     private static CardMemory memory(LlamaConfig config, double bytes) {
@@ -86,7 +123,7 @@ class CardMemoryTest {
 
     private static CardMemory memory(LlamaConfig config, double bytes, ShardingChoice sharding, int ranks) {
         return new CardMemory(
-                config, CardMemory.Need.ofAll(config, Masters.SPLIT, sharding, ranks), Devices.cpu(), bytes);
+                config, CardMemory.Need.ofAll(config, Masters.SPLIT, sharding, ranks), Devices.cpu(), bytes, HOST);
     }
 
     private static LlamaConfig config(int hidden, int ffn, int heads, int kv, int vocabulary) {
