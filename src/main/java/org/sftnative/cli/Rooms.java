@@ -112,15 +112,17 @@ final class Rooms implements Work {
                     + ", " + c.maxPositionEmbeddings() + " positions" + (c.tieWordEmbeddings() ? ", tied head" : "")
                     + "\n\n");
             text.append("What training takes, 4096 tokens at a time, besides the JVM and libtorch (about 0.4 GiB):\n");
-            text.append("  precision             weights+gradients  optimizer  activations  checkpointed  total\n");
+            text.append(
+                    "  precision             weights+gradients  optimizer  activations  checkpointed  offloaded  total\n");
             for (MemoryEstimate m : MemoryEstimate.of(c, DEFAULT_MICRO_BATCH_TOKENS)) {
                 text.append(String.format(
-                        "  %-21s %-18s %-10s %-12s %-13s %s%n",
+                        "  %-21s %-18s %-10s %-12s %-13s %-10s %s%n",
                         m.mode(),
                         Units.bytes(m.weights() + m.gradients()),
                         Units.bytes(m.optimizer()),
                         Units.bytes(m.kept()),
                         Units.bytes(m.recomputed()),
+                        Units.bytes(m.offloaded()),
                         Units.bytes(m.fixed() + m.kept())));
             }
             return text.toString();

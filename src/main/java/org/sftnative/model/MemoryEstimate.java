@@ -18,7 +18,9 @@ import org.sftnative.tensor.Dtype;
 /// @param optimizer bytes of AdamW's moments and of the masters' low halves
 /// @param kept bytes of the engine's buffers when nothing is computed again
 /// @param recomputed the same with --gradient-checkpointing
-public record MemoryEstimate(String mode, long weights, long gradients, long optimizer, long kept, long recomputed) {
+/// @param offloaded the same with --recompute offload, on the card
+public record MemoryEstimate(
+        String mode, long weights, long gradients, long optimizer, long kept, long recomputed, long offloaded) {
     /// All but the buffers.
     public long fixed() {
         return weights + gradients + optimizer;
@@ -58,10 +60,9 @@ public record MemoryEstimate(String mode, long weights, long gradients, long opt
                 frozenBytes(c, Dtype.BF16, packed) + 6 * trained, // masters, and their copy in bf16
                 4 * trained,
                 8 * trained,
-                LlamaEngine.plannedBytes(c, Recompute.NONE.everywhere(c.nLayer()), Dtype.BF16, Devices.cpu(), tokens)
-                        + low,
-                LlamaEngine.plannedBytes(c, Recompute.FULL.everywhere(c.nLayer()), Dtype.BF16, Devices.cpu(), tokens)
-                        + low);
+                buffers(c, Recompute.NONE, Dtype.BF16, tokens) + low,
+                buffers(c, Recompute.FULL, Dtype.BF16, tokens) + low,
+                buffers(c, Recompute.OFFLOAD, Dtype.BF16, tokens) + low);
     }
 
     /// Bytes of a frozen model, and of the buffer that packed matrices are unpacked into.
@@ -84,7 +85,12 @@ public record MemoryEstimate(String mode, long weights, long gradients, long opt
                 weights,
                 weights,
                 optimizer,
-                LlamaEngine.plannedBytes(c, Recompute.NONE.everywhere(c.nLayer()), dtype, Devices.cpu(), tokens),
-                LlamaEngine.plannedBytes(c, Recompute.FULL.everywhere(c.nLayer()), dtype, Devices.cpu(), tokens));
+                buffers(c, Recompute.NONE, dtype, tokens),
+                buffers(c, Recompute.FULL, dtype, tokens),
+                buffers(c, Recompute.OFFLOAD, dtype, tokens));
+    }
+
+    private static long buffers(LlamaConfig c, Recompute policy, Dtype dtype, int tokens) {
+        return LlamaEngine.plannedBytes(c, policy.everywhere(c.nLayer()), dtype, Devices.cpu(), tokens);
     }
 }
