@@ -176,9 +176,14 @@ final class CardRun implements AutoCloseable {
         return new Step(tokens, flops, loss, norm, (ended - began) / 1e9, (ended - middle) / 1e9);
     }
 
-    /// Bytes of the engine's own buffers.
+    /// Bytes of the engine's own buffers on the card.
     long bufferBytes() {
         return engine.bufferBytes();
+    }
+
+    /// Bytes of pinned memory of the host.
+    long hostBytes() {
+        return engine.hostBytes();
     }
 
     @Override

@@ -48,7 +48,7 @@ public final class GpuWorkloads {
             return String.format(
                     Locale.ROOT,
                     "{\"case\":\"%s\",\"tok_s\":%.0f,\"tflops\":%.1f,\"peak_gib\":%.2f,\"step_s\":%.4f,"
-                            + "\"median_step_s\":%.4f,\"optimizer_s\":%.4f,\"buffers_gib\":%.2f,\"losses\":\"%s\"}",
+                            + "\"median_step_s\":%.4f,\"optimizer_s\":%.4f,\"buffers_gib\":%.2f,\"host_gib\":%.2f,\"losses\":\"%s\"}",
                     spec,
                     steps.stream().mapToLong(CardRun.Step::tokens).sum() / total,
                     steps.stream().mapToDouble(CardRun.Step::flops).sum() / total / 1e12,
@@ -57,6 +57,7 @@ public final class GpuWorkloads {
                     steps.get(steps.size() / 2).seconds(),
                     steps.stream().mapToDouble(CardRun.Step::optimizerSeconds).sum() / steps.size(),
                     run.bufferBytes() / (double) (1L << 30),
+                    run.hostBytes() / (double) (1L << 30),
                     losses.toString().trim());
         }
     }
