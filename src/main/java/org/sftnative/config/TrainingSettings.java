@@ -47,6 +47,12 @@ public record TrainingSettings(
         @Setting(doc = "AdamW's moments: auto, fp32, bf16 (CUDA) or block8 (CUDA)", value = "auto")
         MomentChoice moments,
 
+        @Setting(
+                doc =
+                        "keep the optimizer's state in the host's memory: room on the card, slower updates, the same numbers",
+                value = "false")
+        boolean offloadOptimizer,
+
         @Setting(doc = "passes over the rows; fractions too", value = "3", aliases = "epochs")
         double numTrainEpochs,
 

@@ -2,6 +2,7 @@ package org.sftnative.ops;
 
 import java.util.LinkedHashMap;
 import java.util.SequencedMap;
+import java.util.function.BiFunction;
 import org.bytedeco.pytorch.Device;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
@@ -52,15 +53,23 @@ public record AdamWState(Masters masters, Moments moments, Tensor low, Tensor m,
     ///
     /// @param n elements of the flat buffers
     public static AdamWState create(Masters masters, Moments moments, long n, Device device) {
+        return create(masters, moments, n, (type, count) -> Tensors.zeros(type, device, count));
+    }
+
+    /// The same in memory that the caller chooses.
+    ///
+    /// @param zeros makes a tensor of a type and of so many elements, all zero
+    public static AdamWState create(
+            Masters masters, Moments moments, long n, BiFunction<ScalarType, Long, Tensor> zeros) {
         long scales = moments == Moments.BLOCK8 ? Math.ceilDiv(n, (long) BLOCK) : 0;
         return new AdamWState(
                 masters,
                 moments,
-                zeros(ScalarType.Short, masters == Masters.SPLIT ? n : 0, device),
-                zeros(moments.type, n, device),
-                zeros(moments.type, n, device),
-                zeros(ScalarType.Float, scales, device),
-                zeros(ScalarType.Float, scales, device));
+                Scopes.keep(() -> zeros.apply(ScalarType.Short, masters == Masters.SPLIT ? n : 0)),
+                Scopes.keep(() -> zeros.apply(moments.type, n)),
+                Scopes.keep(() -> zeros.apply(moments.type, n)),
+                Scopes.keep(() -> zeros.apply(ScalarType.Float, scales)),
+                Scopes.keep(() -> zeros.apply(ScalarType.Float, scales)));
     }
 
     /// Everything that the next update depends on, by name: what a checkpoint keeps.
@@ -78,18 +87,27 @@ public record AdamWState(Masters masters, Moments moments, Tensor low, Tensor m,
         return all;
     }
 
-    /// The state of some elements, views that belong to the scope around the call: of fp32 weights and moments.
+    /// The state of some elements, views that belong to the scope around the call.
     ///
-    /// @throws IllegalArgumentException if weights or moments are kept otherwise: those count from its start
+    /// @throws IllegalArgumentException if there are blocks, of 8-bit moments or of random bits, and they do
+    ///     not begin where one does
     public AdamWState part(long from, long n) {
-        if (masters != Masters.FP32 || moments != Moments.FP32) {
-            throw new IllegalArgumentException(masters + " weights with " + moments + " moments have no parts");
+        if (from % BLOCK != 0 && (masters == Masters.STOCHASTIC || moments != Moments.FP32)) {
+            throw new IllegalArgumentException(
+                    masters + " weights with " + moments + " moments have no part from element " + from);
         }
-        return new AdamWState(masters, moments, low, m.narrow(0, from, n), v.narrow(0, from, n), mScale, vScale);
+        return new AdamWState(
+                masters,
+                moments,
+                some(low, from, n),
+                some(m, from, n),
+                some(v, from, n),
+                some(mScale, from / BLOCK, Math.ceilDiv(n, (long) BLOCK)),
+                some(vScale, from / BLOCK, Math.ceilDiv(n, (long) BLOCK)));
     }
 
-    private static Tensor zeros(ScalarType type, long n, Device device) {
-        return Scopes.keep(() -> Tensors.zeros(type, device, n));
+    private static Tensor some(Tensor values, long from, long n) {
+        return values.numel() == 0 ? values : values.narrow(0, from, n);
     }
 
     @Override

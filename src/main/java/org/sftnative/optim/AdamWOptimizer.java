@@ -28,10 +28,17 @@ public final class AdamWOptimizer implements AutoCloseable {
     private final boolean summed; // passes do it
     private final AdamWUpdate update;
     private final AdamWState state;
+    private final Optional<Offload> offload;
+    private final Updater updater;
     private final List<RateGroup> groups;
     private final World world;
     private long steps;
     private Optional<Tensor> clip = Optional.empty();
+
+    /// [Ops#adamw], or [Offload#adamw].
+    private interface Updater {
+        void adamw(Tensor weights, Tensor gradients, AdamWState state, AdamWUpdate update, Tensor clip);
+    }
 
     /// @param weights (n) flat; updated in place
     /// @param gradients (n) flat
@@ -43,12 +50,6 @@ public final class AdamWOptimizer implements AutoCloseable {
     }
 
     /// The same with more than one learning rate, and as one of several ranks.
-    ///
-    /// @param gradients flat; where ranks share them out, this rank's part, which is the whole step's
-    /// @param state of this rank's part, where they share it out
-    /// @param groups all elements, in order; more than one only with fp32 weights and moments
-    /// @param sharding what the ranks share out
-    /// @param world the ranks that each have a share of the gradient
     public AdamWOptimizer(
             Ops ops,
             Tensor weights,
@@ -58,11 +59,34 @@ public final class AdamWOptimizer implements AutoCloseable {
             List<RateGroup> groups,
             ShardingChoice sharding,
             World world) {
+        this(ops, weights, gradients, update, state, Optional.empty(), groups, sharding, world);
+    }
+
+    /// The same with a state that may lie on the host.
+    ///
+    /// @param gradients flat; where ranks share them out, this rank's part, which is the whole step's
+    /// @param state of this rank's part, where they share it out
+    /// @param offload of that state; closed with this
+    /// @param groups all elements, in order; more than one only with fp32 weights and moments
+    /// @param sharding what the ranks share out
+    /// @param world the ranks that each have a share of the gradient
+    public AdamWOptimizer(
+            Ops ops,
+            Tensor weights,
+            Tensor gradients,
+            AdamWUpdate update,
+            AdamWState state,
+            Optional<Offload> offload,
+            List<RateGroup> groups,
+            ShardingChoice sharding,
+            World world) {
         this.ops = ops;
         this.weights = weights;
         this.gradients = gradients;
         this.update = update;
         this.state = state;
+        this.offload = offload;
+        this.updater = offload.<Updater>map(o -> o::adamw).orElse(ops::adamw);
         this.groups = List.copyOf(groups);
         this.world = world;
         this.sharded = sharding.sharesOptimizer() && world.size() > 1;
@@ -161,7 +185,7 @@ public final class AdamWOptimizer implements AutoCloseable {
         if (n <= 0) {
             return;
         }
-        ops.adamw(
+        updater.adamw(
                 some(weights, from, n),
                 gradients(from, n),
                 groups.size() == 1 ? state : state.part(from - part.from(), n),
@@ -206,6 +230,11 @@ public final class AdamWOptimizer implements AutoCloseable {
         return state.tensors();
     }
 
+    /// Bytes of what pieces of the state are updated in, where it lies on the host.
+    public Optional<Long> bufferBytes() {
+        return offload.map(Offload::bufferBytes);
+    }
+
     /// Forgets everything, as before the first update.
     public void reset() {
         try (NoGradGuard _ = new NoGradGuard()) {
@@ -222,6 +251,7 @@ public final class AdamWOptimizer implements AutoCloseable {
     @Override
     public void close() {
         forget();
+        offload.ifPresent(Offload::close);
         state.close();
     }
 }

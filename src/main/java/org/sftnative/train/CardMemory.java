@@ -2,7 +2,9 @@ package org.sftnative.train;
 
 import java.util.List;
 import org.bytedeco.pytorch.Device;
+import org.sftnative.InputException;
 import org.sftnative.config.ShardingChoice;
+import org.sftnative.metrics.Units;
 import org.sftnative.model.LlamaConfig;
 import org.sftnative.model.LlamaEngine;
 import org.sftnative.model.ParameterLayout;
@@ -10,6 +12,7 @@ import org.sftnative.model.Parameters;
 import org.sftnative.model.Recompute;
 import org.sftnative.ops.AdamWState.Masters;
 import org.sftnative.ops.AdamWState.Moments;
+import org.sftnative.optim.Offload;
 import org.sftnative.tensor.Dtype;
 
 /// What fits on a card beside weights, gradients and optimizer: arithmetic on the engine's buffers.
@@ -32,7 +35,7 @@ record CardMemory(LlamaConfig config, Need need, Device device, double bytes, do
     /// What training takes beside the engine's buffers.
     ///
     /// @param fixed bytes of weights, gradients and masters
-    /// @param updated weights that have moments
+    /// @param updated weights whose moments are on the card
     /// @param perToken bytes of a token beside the engine's buffers
     record Need(double fixed, double updated, double perToken) {
         /// @param ranks that share out what sharding says
@@ -44,6 +47,25 @@ record CardMemory(LlamaConfig config, Need need, Device device, double bytes, do
             double gradients =
                     sharding.sharesGradients() ? 2 * part + Parameters.workingBytes(layout) : 2 * n + headGradient;
             return new Need(2 * n + gradients + (masters == Masters.SPLIT ? 2 * part : 0), part, 0);
+        }
+
+        /// The same with the optimizer's state on the host, but for two pieces of it.
+        Need offloaded(Masters masters) {
+            double here = 2 * Math.min(Offload.PIECE, updated);
+            return new Need(fixed + (masters == Masters.SPLIT ? 2 * (here - updated) : 0), here, perToken);
+        }
+    }
+
+    /// Refuses to keep on the host what it has no room for.
+    ///
+    /// @param elements of all ranks of this machine
+    /// @param free bytes of the host's memory
+    static void checkHost(Masters masters, Moments moments, long elements, long free) {
+        long bytes = (long) (elements * (bytes(moments) + (masters == Masters.SPLIT ? 2 : 0)));
+        if (bytes > free) {
+            throw new InputException("offload_optimizer: the optimizer's state takes " + Units.bytes(bytes)
+                    + " of the host's memory, which has " + Units.bytes(free)
+                    + " free\n  --moments bf16 takes about half of it, --moments block8 a quarter");
         }
     }
 

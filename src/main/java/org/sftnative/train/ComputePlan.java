@@ -30,6 +30,7 @@ import org.sftnative.ops.AtenOps;
 import org.sftnative.ops.CudaOps;
 import org.sftnative.ops.Ops;
 import org.sftnative.optim.AdamWOptimizer;
+import org.sftnative.optim.Offload;
 import org.sftnative.optim.RateGroup;
 import org.sftnative.tensor.Devices;
 import org.sftnative.tensor.Dtype;
@@ -87,8 +88,13 @@ record ComputePlan(
         CardMemory.Need need = adapters.map(config -> AdapterPlan.need(config, loaded))
                 .orElseGet(() -> CardMemory.Need.ofAll(
                         loaded.config(), masters, settings.dist().sharding(), ranks));
+        boolean offload = offloads(settings, device);
         CardMemory memory = new CardMemory(
-                loaded.config(), need, device, kernels ? Devices.totalBytes(device) : 0, kernels ? mayPin(ranks) : 0);
+                loaded.config(),
+                offload ? need.offloaded(masters) : need,
+                device,
+                kernels ? Devices.totalBytes(device) : 0,
+                kernels ? mayPin(ranks) : 0);
         Moments moments = adapters.isPresent() ? AdapterPlan.moments(training) : moments(training, memory, kernels);
         int wanted = training.microBatchTokens() > 0 ? training.microBatchTokens() : CardMemory.ENOUGH_TOKENS;
         List<Recompute> recompute =
@@ -98,7 +104,12 @@ record ComputePlan(
                         : recompute(training, cuda).everywhere(loaded.config().nLayer());
         said.put("recompute", Recompute.describe(recompute));
         said.put(
-                "optimizer", masters(masters) + ", moments in " + moments.name().toLowerCase());
+                "optimizer",
+                masters(masters) + ", moments in " + moments.name().toLowerCase()
+                        + (offload ? ", in the host's memory" : ""));
+        if (training.offloadOptimizer() && !cuda) {
+            said.put("offload_optimizer", "of no use on a CPU: the state is in the host's memory as it is");
+        }
         int tokens = training.microBatchTokens() > 0
                 ? training.microBatchTokens()
                 : kernels
@@ -151,12 +162,30 @@ record ComputePlan(
         long n = sharding.sharesOptimizer()
                 ? Part.of(layout.numel(), world.rank(), world.size()).count()
                 : layout.numel();
-        AdamWState state = AdamWState.create(masters, moments, n, weights.device());
+        boolean offload = offloads(settings, weights.device());
+        if (offload) {
+            CardMemory.checkHost(masters, moments, n * world.localSize(), Devices.freeBytes(Devices.cpu()));
+        }
+        AdamWState state = offload
+                ? Offload.state(masters, moments, n, weights.device())
+                : AdamWState.create(masters, moments, n, weights.device());
         List<RateGroup> groups = trainee.adapted()
                 .map(a -> AdapterPlan.groups(a.adapters(), settings.lora()))
                 .orElse(RateGroup.all(layout.numel()));
         return new AdamWOptimizer(
-                ops, weights.flatWeights(), weights.keptGradients(), update, state, groups, sharding, world);
+                ops,
+                weights.flatWeights(),
+                weights.keptGradients(),
+                update,
+                state,
+                offload ? Optional.of(new Offload(ops, state, weights.device())) : Optional.empty(),
+                groups,
+                sharding,
+                world);
+    }
+
+    private static boolean offloads(RunSettings settings, Device device) {
+        return settings.training().offloadOptimizer() && Devices.isCuda(device);
     }
 
     private static boolean fused(TrainingSettings training, LoadedModel loaded, SequencedMap<String, String> said) {

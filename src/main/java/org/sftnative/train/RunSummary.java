@@ -111,7 +111,12 @@ final class RunSummary {
                 optimizer.state().values().stream().mapToLong(Tensor::nbytes).sum();
         long gradients = weights.gradientBytes();
         return "trained weights " + Units.bytes(bytes) + ", gradients " + Units.bytes(gradients) + ", optimizer "
-                + Units.bytes(state) + activations(compute) + inHost(compute);
+                + Units.bytes(state)
+                + optimizer
+                        .bufferBytes()
+                        .map(here -> " on the host, " + Units.bytes(here) + " at a time here")
+                        .orElse("")
+                + activations(compute) + inHost(compute);
     }
 
     private static String activations(ComputePlan compute) {

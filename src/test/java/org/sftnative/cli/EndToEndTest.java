@@ -339,6 +339,16 @@ class EndToEndTest {
         assertArrayEquals(weights(plain), weights(run));
     }
 
+    @Test
+    void onACpuThereIsNothingToOffloadAndItIsSaid() throws IOException {
+        Path plain = dir.resolve("plain");
+        train(plain, "--max-steps", "3", "--save-strategy", "no");
+        String said = train(run, "--max-steps", "3", "--save-strategy", "no", "--offload-optimizer")
+                .out();
+        assertTrue(said.contains("offload_optimizer   of no use on a CPU: "), said);
+        assertArrayEquals(weights(plain), weights(run));
+    }
+
     @ParameterizedTest
     @ValueSource(strings = {"fp32", "bf16-autocast", "bf16"})
     void everyPrecisionLearnsTheSame(String precision) throws IOException {

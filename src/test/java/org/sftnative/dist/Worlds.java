@@ -1,12 +1,21 @@
 package org.sftnative.dist;
 
+import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Proxy;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
+import java.util.concurrent.FutureTask;
+import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.stream.Collectors;
 import org.bytedeco.pytorch.Tensor;
 import org.sftnative.config.DistSettings;
 import org.sftnative.tensor.Scopes;
@@ -15,6 +24,12 @@ import org.sftnative.tensor.Scopes;
 public final class Worlds {
     public static final DistSettings SETTINGS =
             new DistSettings(DistSettings.DEFAULT.sharding(), DistSettings.DEFAULT.ddpBackend(), 60, 20, 30);
+
+    private static final int PATIENCE_SECONDS = 120;
+
+    /// What all ranks do together.
+    private static final Set<String> MEETINGS =
+            Set.of("exchange", "barrier", "sum", "sumFor", "broadcast", "reduceScatter", "allGather", "first", "agree");
 
     private Worlds() {}
 
@@ -42,26 +57,91 @@ public final class Worlds {
     /// Runs all ranks to their end.
     ///
     /// @return by rank
+    /// @throws ExecutionException of the first rank that failed; others may still wait for it
+    /// @throws AssertionError if one does not end, saying where each waits
     public static <T> List<T> run(int size, Rank<T> work) throws Exception {
         int port = Place.freePort();
-        List<T> results = new ArrayList<>();
-        try (ExecutorService threads =
-                Executors.newThreadPerTaskExecutor(Thread.ofPlatform().daemon().factory())) {
-            List<Future<T>> ranks = new ArrayList<>();
-            for (int rank = 0; rank < size; rank++) {
-                Place place = Place.local(rank, size, port);
-                ranks.add(threads.submit(() -> {
-                    try (World world = Rendezvous.join(place, SETTINGS, fault -> {})) {
-                        T result = work.run(world);
-                        world.barrier();
-                        return result;
-                    }
-                }));
-            }
-            for (Future<T> rank : ranks) {
-                results.add(rank.get(120, TimeUnit.SECONDS));
-            }
+        BlockingQueue<Future<T>> ended = new LinkedBlockingQueue<>();
+        Map<Integer, String> meetings = new ConcurrentHashMap<>();
+        List<Thread> threads = new ArrayList<>();
+        List<Future<T>> ranks = new ArrayList<>();
+        for (int rank = 0; rank < size; rank++) {
+            Place place = Place.local(rank, size, port);
+            FutureTask<T> task =
+                    new FutureTask<>(() -> {
+                        try (World world = Rendezvous.join(place, SETTINGS, fault -> {})) {
+                            T result = work.run(checked(world, meetings));
+                            world.barrier();
+                            return result;
+                        }
+                    }) {
+                        @Override
+                        protected void done() {
+                            ended.add(this);
+                        }
+                    };
+            ranks.add(task);
+            threads.add(Thread.ofPlatform().daemon().name("rank " + rank).start(task));
         }
-        return results;
+        long until = System.nanoTime() + TimeUnit.SECONDS.toNanos(PATIENCE_SECONDS);
+        for (int i = 0; i < size; i++) {
+            Future<T> rank = ended.poll(until - System.nanoTime(), TimeUnit.NANOSECONDS);
+            if (rank == null) {
+                throw new AssertionError(waiting(threads));
+            }
+            rank.get();
+        }
+        return ranks.stream().map(Future::resultNow).toList();
+    }
+
+    /// Ranks that do different things when they meet would wait for one another, or end the process in native
+    /// code: here, whoever comes second fails.
+    ///
+    /// @param meetings what each was, by number
+    private static World checked(World world, Map<Integer, String> meetings) {
+        AtomicInteger number = new AtomicInteger();
+        return (World) Proxy.newProxyInstance(
+                World.class.getClassLoader(), new Class<?>[] {World.class}, (_, method, arguments) -> {
+                    if (MEETINGS.contains(method.getName())) {
+                        String mine = method.getName() + sizes(arguments);
+                        String theirs = meetings.putIfAbsent(number.incrementAndGet(), mine);
+                        if (theirs != null && !theirs.equals(mine)) {
+                            throw new AssertionError("meeting " + number + " is " + mine + " on rank " + world.rank()
+                                    + ", and " + theirs + " on another");
+                        }
+                    }
+                    try {
+                        return method.invoke(world, arguments);
+                    } catch (InvocationTargetException e) {
+                        throw e.getCause();
+                    }
+                });
+    }
+
+    private static String sizes(Object[] arguments) {
+        return arguments == null
+                ? ""
+                : Arrays.stream(arguments)
+                        .map(argument -> switch (argument) {
+                            case Tensor tensor -> "" + tensor.numel();
+                            case double[] numbers -> "" + numbers.length;
+                            case Integer rank -> "" + rank;
+                            default -> "words";
+                        })
+                        .collect(Collectors.joining(", ", " of ", ""));
+    }
+
+    private static String waiting(List<Thread> threads) {
+        return "ranks wait for one another in different places, " + PATIENCE_SECONDS + " s after their start"
+                + threads.stream()
+                        .filter(Thread::isAlive)
+                        .map(thread -> "\n  " + thread.getName() + ": "
+                                + Arrays.stream(thread.getStackTrace())
+                                        .filter(frame -> frame.getClassName().startsWith("org.sftnative"))
+                                        .filter(frame -> !frame.getClassName().contains(".dist."))
+                                        .limit(2)
+                                        .map(StackTraceElement::toString)
+                                        .collect(Collectors.joining(", called by ")))
+                        .collect(Collectors.joining());
     }
 }

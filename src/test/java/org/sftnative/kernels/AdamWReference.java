@@ -4,22 +4,22 @@ import java.util.Arrays;
 
 /// `native/adamw.cu` in Java, bit for bit: what the kernel must do, in plain loops. State is held as the kernel's
 /// buffers are: weights as bf16 bits (and low halves) or fp32, moments as fp32, bf16 bits or codes with scales.
-final class AdamWReference {
+public final class AdamWReference {
     private static final float[] SIGNED = DynamicMap.signed();
     private static final float[] UNSIGNED = DynamicMap.unsigned();
 
-    final AdamW.Weights weights;
-    final AdamW.Moments moments;
+    public final AdamW.Weights weights;
+    public final AdamW.Moments moments;
     /// bf16 bits, or fp32 bits
-    final int[] w;
-    final short[] low;
+    public final int[] w;
+    public final short[] low;
     /// fp32 bits, bf16 bits or codes
-    final int[] m;
-    final int[] v;
-    final float[] mScale;
-    final float[] vScale;
+    public final int[] m;
+    public final int[] v;
+    public final float[] mScale;
+    public final float[] vScale;
 
-    AdamWReference(AdamW.Weights weights, AdamW.Moments moments, float[] masters) {
+    public AdamWReference(AdamW.Weights weights, AdamW.Moments moments, float[] masters) {
         this.weights = weights;
         this.moments = moments;
         int n = masters.length;
@@ -72,7 +72,7 @@ final class AdamWReference {
         };
     }
 
-    void update(float[] gradients, float factor, AdamW.Step step, long start, long decayed, int buffer) {
+    public void update(float[] gradients, float factor, AdamW.Step step, long start, long decayed, int buffer) {
         int n = w.length;
         float[] newM = new float[n];
         float[] newV = new float[n];

@@ -2,12 +2,14 @@ package org.sftnative.train;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
+import org.sftnative.InputException;
 import org.sftnative.config.ShardingChoice;
 import org.sftnative.model.LlamaConfig;
 import org.sftnative.model.Recompute;
@@ -42,6 +44,36 @@ class CardMemoryTest {
         double two = memory(THIRTEEN, CARD, ShardingChoice.ZERO2, 8).need().fixed();
         // 13.02e9 weights; of gradients in bf16 an eighth, and in fp32 two blocks, head and norms, for the head alone
         assertEquals(2 * 13.02e9 * 7 / 8 - 4 * 2 * 317.2e6, one - two, 0.01e9);
+    }
+
+    /// 6.74e9 weights: their state is on the host, two pieces of 2^23 elements are not.
+    @Test
+    void whatIsOnTheHostLeavesRoom() {
+        CardMemory.Need resident = CardMemory.Need.ofAll(SEVEN, Masters.SPLIT, ShardingChoice.NONE, 1);
+        CardMemory.Need offloaded = resident.offloaded(Masters.SPLIT);
+        assertEquals(2 * (6.738e9 - (1 << 24)), resident.fixed() - offloaded.fixed(), 0.001e9);
+        assertEquals(1 << 24, offloaded.updated());
+        CardMemory before = new CardMemory(SEVEN, resident, Devices.cpu(), CARD, 0);
+        CardMemory memory = new CardMemory(SEVEN, offloaded, Devices.cpu(), CARD, 0);
+        assertEquals(Moments.FP32, memory.moments());
+        assertTrue(memory.tokens(Moments.FP32, Recompute.SELECTIVE.everywhere(32))
+                > before.tokens(Moments.BLOCK8, Recompute.SELECTIVE.everywhere(32)));
+        double small = CardMemory.Need.ofAll(SMALL, Masters.NONE, ShardingChoice.ZERO1, 64)
+                .offloaded(Masters.NONE)
+                .updated();
+        assertEquals(2 * 162.8e6 / 64, small, 0.1e6); // less than a piece: two buffers all the same
+    }
+
+    @Test
+    void aHostWithoutRoomIsRefusedWithBothNumbers() {
+        long gib = 1L << 30;
+        CardMemory.checkHost(Masters.SPLIT, Moments.FP32, gib, 10 * gib);
+        String said = assertThrows(
+                        InputException.class,
+                        () -> CardMemory.checkHost(Masters.SPLIT, Moments.FP32, gib, 10 * gib - 1))
+                .getMessage();
+        assertTrue(said.startsWith("offload_optimizer: the optimizer's state takes 10.0 GiB of"), said);
+        CardMemory.checkHost(Masters.NONE, Moments.BF16, gib, 4 * gib);
     }
 
     @Test
