@@ -21,7 +21,7 @@ final class OffloadedInputs implements AutoCloseable {
 
     private final int[] places; // of each block among those that are offloaded; -1: it is not
     private final List<Tensor> turns = new ArrayList<>(); // (T, C) each, on the device
-    private final List<Copies.Lane> lanes = new ArrayList<>(); // of each turn
+    private final List<Copies.Channel> channels = new ArrayList<>(); // of each turn
     private final List<Tensor> waiting = new ArrayList<>(); // (T, C) each, in the host's memory, by place
     private final List<Copies> copies; // none where nothing is offloaded
     private boolean keeps;
@@ -45,7 +45,7 @@ final class OffloadedInputs implements AutoCloseable {
         try {
             for (int i = 0; i < onDevice(policies); i++) {
                 turns.add(Scopes.keep(() -> Tensors.empty(type, device, tokens, hidden)));
-                lanes.add(copies.getFirst().lane());
+                channels.add(copies.getFirst().channel());
             }
             for (int i = 0; i < inHost(policies); i++) {
                 waiting.add(copies.getFirst().hostMemory(type, tokens, hidden));
@@ -90,13 +90,13 @@ final class OffloadedInputs implements AutoCloseable {
     /// @param keeps whether a backward pass follows
     void begin(boolean keeps) {
         this.keeps = keeps;
-        lanes.forEach(Copies.Lane::await);
+        channels.forEach(Copies.Channel::await);
     }
 
     /// Comes before a block's input is written, in the forward pass, or read, in the backward pass.
     void await(int layer) {
         if (places[layer] >= 0) {
-            lanes.get(places[layer] % TURNS).await();
+            channels.get(places[layer] % TURNS).await();
         }
     }
 
@@ -106,7 +106,7 @@ final class OffloadedInputs implements AutoCloseable {
     void written(int layer, Tensor x) {
         int place = places[layer];
         if (keeps && place >= 0 && place < waiting.size()) {
-            Scopes.run(() -> lanes.get(place % TURNS).copy(rows(place, x), x));
+            Scopes.run(() -> channels.get(place % TURNS).copy(rows(place, x), x));
         }
     }
 
@@ -114,7 +114,7 @@ final class OffloadedInputs implements AutoCloseable {
     void done(int layer, Tensor x) {
         int next = places[layer] - TURNS; // the next in this buffer
         if (next >= 0) {
-            Scopes.run(() -> lanes.get(next % TURNS).copy(x, rows(next, x)));
+            Scopes.run(() -> channels.get(next % TURNS).copy(x, rows(next, x)));
         }
     }
 

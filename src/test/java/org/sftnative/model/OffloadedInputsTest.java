@@ -68,7 +68,7 @@ class OffloadedInputsTest {
     /// where a copy goes to until it is done, and a buffer that was copied out and is to be written anew.
     private static final class HardCopies implements Copies {
         private final When time;
-        private final Deque<HardLane> asked = new ArrayDeque<>(); // by the lanes of copies that are not done
+        private final Deque<HardChannel> asked = new ArrayDeque<>(); // by the channels of copies that are not done
         private final List<Tensor> memory = new ArrayList<>();
         private long out;
         private long in;
@@ -86,8 +86,8 @@ class OffloadedInputsTest {
         }
 
         @Override
-        public Lane lane() {
-            return new HardLane();
+        public Channel channel() {
+            return new HardChannel();
         }
 
         @Override
@@ -108,7 +108,7 @@ class OffloadedInputsTest {
             return tensor.fill_(new Scalar(Float.NaN));
         }
 
-        private final class HardLane implements Lane {
+        private final class HardChannel implements Channel {
             private final Deque<Tensor[]> copies = new ArrayDeque<>(); // to, from
             private Tensor left; // the device's buffer, after its content went out
 
@@ -324,8 +324,8 @@ class OffloadedInputsTest {
             }
 
             @Override
-            public Lane lane() {
-                return cpu.lane();
+            public Channel channel() {
+                return cpu.channel();
             }
 
             @Override
