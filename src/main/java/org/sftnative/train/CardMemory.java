@@ -44,8 +44,9 @@ record CardMemory(LlamaConfig config, Need need, Device device, double bytes, do
             double n = layout.numel();
             double part = sharding.sharesOptimizer() ? n / ranks : n;
             double headGradient = 4.0 * config.vocabSize() * config.hiddenSize();
-            double gradients =
-                    sharding.sharesGradients() ? 2 * part + Parameters.workingBytes(layout) : 2 * n + headGradient;
+            double gradients = sharding.sharesGradients()
+                    ? 2 * part + 4.0 * Parameters.workingElements(layout)
+                    : 2 * n + headGradient;
             return new Need(2 * n + gradients + (masters == Masters.SPLIT ? 2 * part : 0), part, 0);
         }
 

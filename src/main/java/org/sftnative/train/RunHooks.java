@@ -131,7 +131,7 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
     public RunEvent.Evaluated evaluate(RunState state) {
         int tokens = state.microBatchTokens() > 0 ? state.microBatchTokens() : plan.microBatchTokens();
         Evaluator all = new Evaluator(StepPlan.evaluation(held.orElseThrow(), tokens));
-        Evaluator.Score score = score(all.part(world)).together(world);
+        Evaluator.Score score = score(all.part(world));
         evaluated = new RunEvent.Evaluated(
                 state.step(), plan.epochAt(state.step()), score.loss(), score.labelTokens(), score.seconds());
         patience = control.stopping().after(patience, evaluated);
@@ -152,30 +152,41 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
 
     /// Answers are for whoever looks on: no run is lost for them.
     private void sample(long step) {
-        if (!sampling || !world.leads()) {
-            return;
-        }
         try {
-            samples.ask(model, step, listener);
+            if (sampling && world.leads()) {
+                samples.ask(model, step, listener);
+            }
         } catch (RuntimeException e) {
             if (!TorchErrors.isOutOfMemory(e)) {
                 throw e;
             }
             sampling = false;
             model.shrink();
+            model.endScoring();
             listener.on(new RunEvent.Warned("no memory to let the model answer: the report gets no more samples"));
+        }
+        while (model.startScoring(0)) { // on rank 0 there is nothing to follow any more
+            model.endScoring();
         }
     }
 
-    /// The score does not depend on the micro-batches: where memory runs out, smaller ones will do.
-    private Evaluator.Score score(Evaluator evaluator) {
+    /// Of all ranks, each of which scores a part. The score does not depend on the micro-batches: where memory runs
+    /// out on any rank, smaller ones will do there.
+    private Evaluator.Score score(Evaluator part) {
+        Evaluator again = part;
+        Evaluator.Score mine = new Evaluator.Score(0, 0, 0);
+        model.startScoring(part.batches().size());
         try {
-            return evaluator.score(model, loss);
+            mine = part.score(model, loss);
         } catch (RuntimeException e) {
-            Optional<Evaluator> smaller = TorchErrors.isOutOfMemory(e) ? evaluator.halved() : Optional.empty();
+            again = (TorchErrors.isOutOfMemory(e) ? part.halved() : Optional.<Evaluator>empty()).orElseThrow(() -> e);
             model.shrink();
-            return score(smaller.orElseThrow(() -> e));
         }
+        model.endScoring();
+        double[][] all = world.exchange(mine.lossSum(), mine.labelTokens(), again == part ? 0 : 1);
+        return World.max(all, 2) > 0
+                ? score(again)
+                : new Evaluator.Score(World.sum(all, 0), (long) World.sum(all, 1), mine.seconds());
     }
 
     @Override
