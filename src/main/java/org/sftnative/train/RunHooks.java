@@ -2,6 +2,7 @@ package org.sftnative.train;
 
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
@@ -224,7 +225,7 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
         }
         Snapshot copy = snapshot.orElseGet(this::newSnapshot);
         snapshot = Optional.of(copy);
-        copy.take(model.parameters(), optimizer);
+        copy.take(model.parameters(), optimizer.state());
         if (!world.leads()) {
             writing = Optional.of(writer.submit(() -> {
                 parts.follow(save, copy.optimizer());
@@ -254,7 +255,7 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
     }
 
     private Snapshot newSnapshot() {
-        return new Snapshot(model.parameters(), optimizer, world.leads());
+        return new Snapshot(model.parameters(), optimizer.state(), world.leads());
     }
 
     /// Waits for the checkpoint that is being written, if one is, and tells of it.
@@ -306,7 +307,7 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
     /// Finds out now what would make the first save fail.
     void tryOut() {
         if (control.saves() && world.leads()) {
-            checkpoints.tryOut(trainee.sources(model.parameters()), optimizer.state());
+            checkpoints.tryOut(trainee.sources(snapshot.orElseThrow().weights()), optimizer.state());
         }
     }
 
@@ -315,9 +316,17 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
         return best;
     }
 
-    /// Writes the model as a directory that can be used, in the dtype that it was trained in.
+    /// Writes the model as a directory that can be used, in the dtype that it was trained in. Where ranks share the
+    /// weights out it is a meeting.
     void saveModel(Path directory) {
-        saveModel(directory, model.parameters());
+        Parameters weights = model.parameters();
+        if (weights.shared()) {
+            snapshot = snapshot.or(() -> Optional.of(new Snapshot(weights, Map.of(), world.leads())));
+            snapshot.get().take(weights, optimizer.state());
+        }
+        if (world.leads()) {
+            saveModel(directory, weights.shared() ? snapshot.orElseThrow().weights() : weights);
+        }
     }
 
     private void saveModel(Path directory, Parameters weights) {

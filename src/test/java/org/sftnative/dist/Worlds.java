@@ -29,8 +29,17 @@ public final class Worlds {
     private static final int PATIENCE_SECONDS = 120;
 
     /// What all ranks do together.
-    private static final Set<String> MEETINGS =
-            Set.of("exchange", "barrier", "sum", "sumFor", "broadcast", "reduceScatter", "allGather", "first", "agree");
+    private static final Set<String> MEETINGS = Set.of(
+            "exchange",
+            "barrier",
+            "sum",
+            "sumFor",
+            "copyFrom",
+            "broadcast",
+            "reduceScatter",
+            "allGather",
+            "first",
+            "agree");
 
     private Worlds() {}
 
