@@ -18,7 +18,8 @@ import org.sftnative.tensor.Tensors;
 /// layout.
 /// Each weight is a view with its Hugging Face name: an autograd leaf whose `.grad` is the view into the
 /// gradient buffer, so that backward passes add up in place.
-/// Of several ranks, each may keep a part of the gradients only, or of both; there are no views of single weights then.
+/// Of several ranks, each may keep a part of the gradients only, or of both; there are no views of single
+/// weights then.
 public final class Parameters implements AutoCloseable {
     private final ParameterLayout layout;
     private final Dtype dtype;

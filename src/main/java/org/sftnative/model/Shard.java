@@ -15,14 +15,14 @@ import org.sftnative.model.Pieces.Piece;
 import org.sftnative.tensor.Scopes;
 import org.sftnative.tensor.Tensors;
 
-/// What ranks share out of a model that they train: each keeps the sum, over micro-batches and ranks, of its
-/// [Part] of the gradients; and, if they share out weights, its part of these and no more.
+/// What ranks share out of a model that they train: each keeps the sum, over micro-batches and ranks, of
+/// its [Part] of the gradients; and, if they share out weights, its part of these and no more.
 ///
 /// A pass is a sequence of stages, and all ranks exchange the same pieces between the same stages. What a
-/// stage computes with is fetched from the ranks that keep it while the stage before computes; gradients that
-/// are whole are sent to the ranks that keep them while the pass goes on. They are written in fp32; those of
-/// norms and biases add up here, and are sent once a step. A rank with fewer passes than another, or whose pass
-/// broke off, goes through the stages without computing, and sends zeros: [#finish].
+/// stage computes with is fetched, from the ranks that keep it, while the one before computes; gradients
+/// that are whole are sent to the ranks that keep them while the pass goes on. They are written in fp32;
+/// those of norms and biases add up here, and are sent once a step. A rank with fewer passes than another,
+/// or whose pass broke off, goes through the stages without computing, and sends zeros: [#finish].
 final class Shard implements AutoCloseable {
     /// @param reads weights that it computes with
     /// @param sends gradients that are whole at its end
@@ -152,8 +152,8 @@ final class Shard implements AutoCloseable {
         return training ? stages.size() : forward;
     }
 
-    /// What the next stage reads is there, and what the one after it reads is on its way; what the next stage writes
-    /// to is free.
+    /// What the next stage reads is there, and what the one after it reads is on its way; what the next stage
+    /// writes to is free.
     private void prepare() {
         Stage stage = stages.get(next);
         stage.reads.forEach(this::fetch);
@@ -163,6 +163,9 @@ final class Shard implements AutoCloseable {
         }
         if (!training) {
             return;
+        }
+        if (next == forward && passes + 1 < rounds) {
+            stages.getFirst().reads.forEach(this::fetch); // of the next pass: the head has been read
         }
         if (next == forward - 1) {
             gradients.buffers().forEach(this::keep); // what the pass before sent
@@ -221,8 +224,8 @@ final class Shard implements AutoCloseable {
         return kept.narrow(0, some.from() - part.from(), some.count());
     }
 
-    /// A step, or passes without gradients, end: the stages that others have and this rank has not are gone through;
-    /// what it sends then is zero. All that was sent is kept.
+    /// A step, or passes without gradients, end: the stages that others have and this rank has not are gone
+    /// through; what it sends then is zero. All that was sent is kept.
     void finish() {
         quietly(() -> {
             while (passes < rounds || next > 0) {
