@@ -3,8 +3,8 @@ package org.sftnative.config;
 /// How the processes of a run find one another, and how long they wait.
 public record DistSettings(
         @Setting(
-                doc = "what ranks share out instead of each holding it: none, zero1 (the optimizer's state)"
-                        + " or zero2 (gradients too)",
+                doc = "what ranks share out instead of each holding it: none, zero1 (the optimizer's state),"
+                        + " zero2 (gradients too) or zero3 (weights too)",
                 value = "none")
         ShardingChoice sharding,
 

@@ -9,7 +9,9 @@ public enum ShardingChoice {
     /// The optimizer's state: each rank updates its part of the weights.
     ZERO1,
     /// Gradients too: each rank keeps the sum of its part.
-    ZERO2;
+    ZERO2,
+    /// Weights too: each rank keeps its part, and has the rest only while it computes with it.
+    ZERO3;
 
     /// Whether a rank updates a part of the weights only.
     public boolean sharesOptimizer() {
@@ -18,7 +20,12 @@ public enum ShardingChoice {
 
     /// Whether a rank keeps a part of the gradients only.
     public boolean sharesGradients() {
-        return this == ZERO2;
+        return this == ZERO2 || this == ZERO3;
+    }
+
+    /// Whether a rank keeps a part of the weights only.
+    public boolean sharesWeights() {
+        return this == ZERO3;
     }
 
     /// The spelling in settings.

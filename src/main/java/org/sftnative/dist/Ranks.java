@@ -139,25 +139,33 @@ final class Ranks implements World {
 
     @Override
     public Sending sumFor(int rank, Tensor tensor) {
+        return begin(tensor, piece -> tensors.reduce(new TensorVector(piece), new ReduceOptions().rootRank(rank)));
+    }
+
+    @Override
+    public Sending copyFrom(int rank, Tensor tensor) {
+        return begin(tensor, piece -> copy(piece, rank));
+    }
+
+    private Work copy(Tensor piece, int from) {
+        return tensors.broadcast(new TensorVector(piece), new BroadcastOptions().rootRank(from));
+    }
+
+    private Sending begin(Tensor tensor, Collective collective) {
         if (!there(tensor)) { // by way of the host's memory: there is nothing to hide it behind
-            pieces(tensor, piece -> tensors.reduce(new TensorVector(piece), to(rank)));
+            pieces(tensor, collective);
             return () -> {};
         }
         List<Work> begun = new ArrayList<>();
         for (long from = 0; from < tensor.numel(); from += PIECE) {
             long at = from;
             long n = Math.min(PIECE, tensor.numel() - from);
-            begun.add(Scopes.keep(() ->
-                    met(() -> tensors.reduce(new TensorVector(tensor.narrow(0, at, n)), to(rank)))));
+            begun.add(Scopes.keep(() -> met(() -> collective.on(tensor.narrow(0, at, n)))));
         }
         return () -> begun.forEach(work -> {
             sendingNanos += await(() -> work);
             Scopes.free(work);
         });
-    }
-
-    private static ReduceOptions to(int rank) {
-        return new ReduceOptions().rootRank(rank);
     }
 
     @Override
@@ -170,12 +178,8 @@ final class Ranks implements World {
                 flat.narrow(0, rank * each + from, n).copy_(all.narrow(0, rank * n, n));
             }
         });
-        pieces(flat.narrow(0, size() * each, flat.numel() - size() * each), this::fromLast);
-    }
-
-    /// What a part has beyond the others' length is the last rank's.
-    private Work fromLast(Tensor piece) {
-        return tensors.broadcast(new TensorVector(piece), new BroadcastOptions().rootRank(size() - 1));
+        // what a part has beyond the others' length is the last rank's
+        pieces(flat.narrow(0, size() * each, flat.numel() - size() * each), piece -> copy(piece, size() - 1));
     }
 
     private interface Slices {

@@ -51,6 +51,12 @@ public interface World extends AutoCloseable {
     /// @param tensor fp32, contiguous
     Sending sumFor(int rank, Tensor tensor);
 
+    /// Begins to give every rank a tensor that one of them has, and returns. Nobody touches it until the end
+    /// is awaited.
+    ///
+    /// @param tensor contiguous, of the same type and shape on every rank
+    Sending copyFrom(int rank, Tensor tensor);
+
     /// What was begun, and goes on while something else is computed.
     interface Sending {
         /// Waits for its end, once.

@@ -32,6 +32,17 @@ public interface CausalLm extends AutoCloseable {
     /// Where ranks share them out it is a meeting, and they are of all ranks.
     void endStep();
 
+    /// Passes without gradients follow, [#loss] and [#logits]. Where ranks share anything out it is a meeting.
+    ///
+    /// @param passes that are to come on this rank at most, and then [#endScoring]
+    /// @return whether any are to come, on whichever rank
+    default boolean startScoring(int passes) {
+        return passes > 0;
+    }
+
+    /// All of them were there, or one failed. Where ranks share anything out it is a meeting.
+    default void endScoring() {}
+
     /// The summed loss of a micro-batch without gradients: a scalar, fp32, on the device. Keeps no logits beyond a
     /// chunk.
     Tensor loss(PackedBatch batch, LossFunction loss);

@@ -52,7 +52,7 @@ final class FusedWeights implements AutoCloseable {
     final Tensor head;
     final Optional<Tensor> dHead;
     final List<Block> blocks = new ArrayList<>();
-    final Optional<GradientShard> shard;
+    final Optional<Shard> shard;
 
     /// @param adapters what is trained; absent: the model itself is
     FusedWeights(LlamaConfig config, FrozenBase base, Optional<Adapters> adapters, Ops ops) {
@@ -93,10 +93,10 @@ final class FusedWeights implements AutoCloseable {
                 weight(layer + "post_attention_layernorm.weight"),
                 product(i, GATE_UP),
                 product(i, DOWN),
-                bias(this::weights, i, QKV),
-                bias(this::weights, i, OUT),
-                bias(this::weights, i, GATE_UP),
-                bias(this::weights, i, DOWN),
+                bias(parameters::weights, i, QKV),
+                bias(parameters::weights, i, OUT),
+                bias(parameters::weights, i, GATE_UP),
+                bias(parameters::weights, i, DOWN),
                 gradient(layer + "input_layernorm.weight").orElse(sink),
                 gradient(layer + "post_attention_layernorm.weight").orElse(sink),
                 gradient(layer + "input_layernorm.weight").isPresent());
@@ -105,7 +105,7 @@ final class FusedWeights implements AutoCloseable {
     private Product product(int layer, List<Projection> projections) {
         if (adapters.isEmpty()) {
             return new Product.Full(
-                    matrix(this::weights, layer, projections),
+                    matrix(parameters::weights, layer, projections),
                     matrix(parameters::gradients, layer, projections),
                     bias(parameters::gradients, layer, projections),
                     ops);
@@ -117,7 +117,7 @@ final class FusedWeights implements AutoCloseable {
                                 .map(p -> p.module(layer) + ".weight")
                                 .toList(),
                         unpacked)
-                : new FrozenMatrix.Resident(matrix(this::weights, layer, projections));
+                : new FrozenMatrix.Resident(matrix(parameters::weights, layer, projections));
         Optional<AdaptedProduct> product = adapters.get().product(layer, projections, frozen, config, ops);
         product.ifPresent(adapted::add);
         return product.isPresent() ? product.get() : new Product.Frozen(frozen, ops);
@@ -152,6 +152,16 @@ final class FusedWeights implements AutoCloseable {
         adapted.forEach(AdaptedProduct::refresh);
     }
 
+    /// A pass begins.
+    void begin() {
+        shard.ifPresent(Shard::begin);
+    }
+
+    /// A stage of the pass is done: the embedding, each block, the head; then backward, each block and the embedding.
+    void done() {
+        shard.ifPresent(Shard::done);
+    }
+
     /// Zeroes what every micro-batch adds to: norms, biases, and an embedding that is not the head; of adapters, all.
     void zeroWhatIsAddedTo() {
         if (adapters.isPresent()) {
@@ -178,7 +188,7 @@ final class FusedWeights implements AutoCloseable {
     }
 
     private Tensor baseWeight(String name) {
-        return matrix(this::weights, name, name);
+        return matrix(parameters::weights, name, name);
     }
 
     private Optional<Tensor> gradient(String name) {
@@ -190,10 +200,6 @@ final class FusedWeights implements AutoCloseable {
     /// Some neighbours in the layout: (n).
     private interface Flat {
         Tensor at(long from, long n);
-    }
-
-    private Tensor weights(long from, long n) {
-        return parameters.flatWeights().narrow(0, from, n);
     }
 
     private Tensor matrix(Flat flat, int layer, List<Projection> projections) {

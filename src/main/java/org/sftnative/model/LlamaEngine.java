@@ -109,6 +109,16 @@ public final class LlamaEngine implements CausalLm {
     }
 
     @Override
+    public boolean startScoring(int passes) {
+        return weights.shard.map(shard -> shard.startScoring(passes)).orElse(passes > 0);
+    }
+
+    @Override
+    public void endScoring() {
+        weights.shard.ifPresent(Shard::finish);
+    }
+
+    @Override
     public void endStep() {
         if (weights.shard.isPresent()) {
             weights.shard.get().finish();
@@ -131,9 +141,8 @@ public final class LlamaEngine implements CausalLm {
                 PackedBatch.Wanted wanted = batch.wanted(loss);
                 Pass pass = new Pass(batch, wanted.rows(), batch.noise(), batch.dropout(dropout), recordsPasses(batch));
                 Tensor normed = pass.forward(true);
-                weights.shard.ifPresent(GradientShard::begin);
                 Tensor sum = headBackward(normed, wanted.targets(), loss, scale);
-                weights.shard.ifPresent(GradientShard::headDone);
+                weights.done();
                 pass.backward();
                 fresh = weights.shard.isPresent(); // what is sent is written by every pass
                 return sum;
@@ -154,6 +163,7 @@ public final class LlamaEngine implements CausalLm {
                             (rows, from, n) -> sum.add_(loss.sum(
                                     logitsOf(rows).to(ScalarType.Float),
                                     batch.targets().narrow(0, from, n))));
+                    weights.done();
                 }
                 return sum;
             }
@@ -166,7 +176,9 @@ public final class LlamaEngine implements CausalLm {
             try (NoGradGuard _ = new NoGradGuard()) {
                 weights.refresh();
                 Tensor normed = evaluation(batch, rows).forward(false);
-                return torch.mm(normed, weights.head.t()).to(ScalarType.Float);
+                Tensor logits = torch.mm(normed, weights.head.t()).to(ScalarType.Float);
+                weights.done();
+                return logits;
             }
         });
     }
@@ -359,13 +371,17 @@ public final class LlamaEngine implements CausalLm {
         Tensor forward(boolean trains) {
             b.inputs().begin(trains);
             queue("forward", this::upToLastMlp);
-            return lastMlp();
+            Tensor normed = lastMlp();
+            weights.done();
+            return normed;
         }
 
         private void upToLastMlp() {
             EngineBuffers.Block first = blocks[0];
+            weights.begin();
             ops.embedding(ids, weights.embedding, first.x());
             noise.ifPresent(n -> first.x().add_(n));
+            weights.done();
             for (int i = 0; i <= last; i++) {
                 FusedWeights.Block w = weights.blocks.get(i);
                 EngineBuffers.Block s = blocks[i];
@@ -381,6 +397,7 @@ public final class LlamaEngine implements CausalLm {
                 attend(i, w, s);
                 if (i < last) {
                     feedForward(w, s, s.x(), s.out(), dropout);
+                    weights.done();
                 }
             }
         }
@@ -438,7 +455,7 @@ public final class LlamaEngine implements CausalLm {
             Tensor d = lastMlpBackward();
             queue("backward", () -> fromLastAttention(d));
             weights.dEmbedding.ifPresent(e -> ops.embeddingBackward(d, ids, e));
-            weights.shard.ifPresent(GradientShard::done);
+            weights.done();
         }
 
         private void fromLastAttention(Tensor d) {
@@ -455,7 +472,7 @@ public final class LlamaEngine implements CausalLm {
                     attendBackward(layer, w, s, d);
                 });
                 b.inputs().done(i, s.x());
-                weights.shard.ifPresent(GradientShard::done);
+                weights.done();
             }
         }
 

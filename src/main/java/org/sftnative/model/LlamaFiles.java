@@ -13,6 +13,7 @@ import org.bytedeco.pytorch.ScalarTypeOptional;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.sftnative.InputException;
+import org.sftnative.dist.World;
 import org.sftnative.io.ModelDirectory;
 import org.sftnative.io.StoredDtype;
 import org.sftnative.io.TensorInfo;
@@ -31,6 +32,29 @@ public final class LlamaFiles {
     /// @throws InputException if weights are missing, more than the config says, of another shape, or not finite
     public static Parameters load(ModelDirectory directory, LlamaConfig config, Dtype dtype, Device device) {
         return load(directory, config, ParameterLayout.of(config), dtype, device, Optional.empty());
+    }
+
+    /// Loads one rank's part of the weights, and reads no more than the tensors that it has something of.
+    ///
+    /// @throws InputException as [#load] does
+    public static Parameters loadPart(
+            ModelDirectory directory, LlamaConfig config, Dtype dtype, Device device, World world) {
+        ParameterLayout layout = ParameterLayout.of(config);
+        check(directory, config, layout);
+        Parameters parameters = Parameters.shared(layout, dtype, device, world);
+        try {
+            layout.slots().values().stream()
+                    .filter(slot -> parameters.kept(slot).count() > 0)
+                    .forEach(slot -> Scopes.run(() -> {
+                        Tensor weight = Tensors.empty(dtype.scalarType(), Devices.cpu(), slot.shape());
+                        read(directory, slot.name(), weight, dtype);
+                        parameters.keep(slot, weight);
+                    }));
+        } catch (RuntimeException e) {
+            parameters.close();
+            throw e;
+        }
+        return parameters;
     }
 
     /// Loads a model that is not trained itself.

@@ -8,6 +8,7 @@ import org.bytedeco.pytorch.Device;
 import org.bytedeco.pytorch.NoGradGuard;
 import org.bytedeco.pytorch.Tensor;
 import org.sftnative.InputException;
+import org.sftnative.dist.Part;
 import org.sftnative.dist.World;
 import org.sftnative.tensor.Dtype;
 import org.sftnative.tensor.Scopes;
@@ -17,14 +18,18 @@ import org.sftnative.tensor.Tensors;
 /// layout.
 /// Each weight is a view with its Hugging Face name: an autograd leaf whose `.grad` is the view into the
 /// gradient buffer, so that backward passes add up in place.
+/// Of several ranks, each may keep a part of the gradients only, or of both; there are no views of single
+/// weights then.
 public final class Parameters implements AutoCloseable {
     private final ParameterLayout layout;
     private final Dtype dtype;
     private final Device device;
+    private final Part part; // of the layout, that is kept
+    private final boolean shared;
     private final Tensor weights;
     private final Map<String, Tensor> leaves = new LinkedHashMap<>();
     private Tensor gradients;
-    private Optional<GradientShard> shard = Optional.empty();
+    private Optional<Shard> shard = Optional.empty();
 
     /// Allocates the weights, all zero.
     ///
@@ -32,14 +37,27 @@ public final class Parameters implements AutoCloseable {
     /// @param dtype of the weights, and of their gradients
     /// @param device where they live
     public Parameters(ParameterLayout layout, Dtype dtype, Device device) {
-        this.layout = layout;
-        this.dtype = dtype;
-        this.device = device;
-        this.weights = Scopes.keep(() -> Tensors.zeros(dtype.scalarType(), device, layout.numel()));
+        this(layout, dtype, device, new Part(0, layout.numel()), false);
         layout.slots()
                 .values()
                 .forEach(slot -> leaves.put(
                         slot.name(), Scopes.keep(() -> view(weights, slot).detach())));
+    }
+
+    private Parameters(ParameterLayout layout, Dtype dtype, Device device, Part part, boolean shared) {
+        this.layout = layout;
+        this.dtype = dtype;
+        this.device = device;
+        this.part = part;
+        this.shared = shared;
+        this.weights = Scopes.keep(() -> Tensors.zeros(dtype.scalarType(), device, part.count()));
+    }
+
+    /// Allocates a rank's part of the weights alone, all zero.
+    ///
+    /// @param layout of a model that is trained itself
+    public static Parameters shared(ParameterLayout layout, Dtype dtype, Device device, World world) {
+        return new Parameters(layout, dtype, device, Part.of(layout.numel(), world.rank(), world.size()), true);
     }
 
     public ParameterLayout layout() {
@@ -54,9 +72,60 @@ public final class Parameters implements AutoCloseable {
         return device;
     }
 
+    /// Whether ranks share the weights out.
+    public boolean shared() {
+        return shared;
+    }
+
     /// The flat buffer of all weights: (layout.numel). It lives as long as this object.
+    ///
+    /// @throws IllegalStateException where ranks share them out
     public Tensor flatWeights() {
+        if (shared) {
+            throw new IllegalStateException("a rank has a part of the weights only");
+        }
         return weights;
+    }
+
+    /// The weights that this rank keeps, flat: all of them, or its part.
+    public Tensor keptWeights() {
+        return weights;
+    }
+
+    /// Takes over what this rank keeps of a weight.
+    ///
+    /// @param values in the weight's shape, contiguous
+    void keep(ParameterLayout.Slot slot, Tensor values) {
+        Part mine = kept(slot);
+        weights.narrow(0, mine.from() - part.from(), mine.count())
+                .copy_(values.view(-1).narrow(0, mine.from() - slot.offset(), mine.count()));
+    }
+
+    /// What this rank keeps of a weight.
+    Part kept(ParameterLayout.Slot slot) {
+        return part.and(new Part(slot.offset(), slot.offset() + slot.numel()));
+    }
+
+    /// Copies all weights. Where ranks share them out it is a meeting.
+    ///
+    /// @param target of the same layout; empty: this rank wants no copy
+    public void copyTo(Optional<Parameters> target) {
+        if (shared) {
+            shard.orElseThrow().copyTo(target.map(Parameters::flatWeights));
+        } else {
+            target.ifPresent(t -> t.weights.copy_(weights));
+        }
+    }
+
+    /// Where a pass reads some weights: (n).
+    Tensor weights(long from, long n) {
+        return shard.flatMap(s -> s.weights(from, n))
+                .orElseGet(() -> flatWeights().narrow(0, from, n));
+    }
+
+    /// Bytes of weights, and of the buffers that passes read them from.
+    public long weightBytes() {
+        return weights.nbytes() + shard.map(Shard::weightBytes).orElse(0L);
     }
 
     /// The flat buffer of all gradients: (layout.numel), zero in the gaps.
@@ -85,35 +154,37 @@ public final class Parameters implements AutoCloseable {
         }
     }
 
-    /// Allocates this rank's part of the gradients instead, and what passes write them to. For a model that is
-    /// trained itself.
+    /// Allocates this rank's part of the gradients instead, and what passes write them to; where weights are
+    /// shared out too, also what passes read these from. For a model that is trained itself.
     public void shareGradients(World world) {
-        shard = Optional.of(new GradientShard(layout, dtype.scalarType(), device, world));
+        shard = Optional.of(new Shard(this, world));
     }
 
-    /// Bytes of the buffers that passes write to where ranks share gradients out.
-    public static long workingBytes(ParameterLayout layout) {
-        return GradientShard.workingBytes(layout);
+    /// Elements of the buffers that passes write to where ranks share gradients out; and of those that they read
+    /// from where ranks share out weights.
+    public static long workingElements(ParameterLayout layout) {
+        return Pieces.elements(layout);
     }
 
-    /// The gradients, where ranks share them out.
-    Optional<GradientShard> shard() {
+    /// What ranks exchange in a pass, where they share anything out.
+    Optional<Shard> shard() {
         return shard;
     }
 
     /// The gradients that this rank keeps, flat: all of them, or its part.
     public Tensor keptGradients() {
-        return shard.map(GradientShard::kept).orElseGet(this::flatGradients);
+        return shard.map(Shard::keptGradients).orElseGet(this::flatGradients);
     }
 
     /// Bytes of gradients, and of the buffers that passes write them to.
     public long gradientBytes() {
-        return shard.map(GradientShard::bytes).orElseGet(() -> flatGradients().nbytes());
+        return shard.map(Shard::gradientBytes).orElseGet(() -> flatGradients().nbytes());
     }
 
     /// Where a pass writes the gradients of some elements: (n).
     Tensor gradients(long from, long n) {
-        return shard.map(s -> s.at(from, n)).orElseGet(() -> flatGradients().narrow(0, from, n));
+        return shard.map(s -> s.gradients(from, n))
+                .orElseGet(() -> flatGradients().narrow(0, from, n));
     }
 
     /// Sets every gradient to zero.
@@ -128,16 +199,14 @@ public final class Parameters implements AutoCloseable {
     ///
     /// @throws IllegalArgumentException if the model has no such weight
     public Tensor weight(String name) {
-        Tensor leaf = leaves.get(name);
-        if (leaf == null) {
-            throw new IllegalArgumentException("the model has no weight '" + name + "'");
-        }
-        return leaf;
+        slot(name);
+        flatWeights();
+        return leaves.get(name);
     }
 
     /// Whether the model has such a weight.
     public boolean has(String name) {
-        return leaves.containsKey(name);
+        return layout.slots().containsKey(name);
     }
 
     /// The gradient of a weight: a view into [#flatGradients], of the scope around the call.
@@ -174,7 +243,7 @@ public final class Parameters implements AutoCloseable {
         leaves.values().forEach(Scopes::free);
         leaves.clear();
         Scopes.free(weights);
-        shard.ifPresent(GradientShard::close);
+        shard.ifPresent(Shard::close);
         if (gradients != null) {
             Scopes.free(gradients);
         }

@@ -17,14 +17,16 @@ import org.sftnative.tensor.Devices;
 import org.sftnative.tensor.Scopes;
 import org.sftnative.tensor.Tensors;
 
-/// AdamW with clipping over a flat buffer of weights, of which every rank of a run has the whole; of
-/// the optimizer's state it has the whole, or its [Part].
+/// AdamW with clipping over a flat buffer of weights. Of these, as of gradients and the optimizer's state, each
+/// rank of a run has the whole, or its [Part].
 public final class AdamWOptimizer implements AutoCloseable {
     private final Ops ops;
     private final Tensor weights;
     private final Tensor gradients;
+    private final long elements;
     private final Part part;
     private final boolean sharded;
+    private final boolean gathers; // the whole of the weights
     private final boolean summed; // passes do it
     private final AdamWUpdate update;
     private final AdamWState state;
@@ -64,6 +66,7 @@ public final class AdamWOptimizer implements AutoCloseable {
 
     /// The same with a state that may lie on the host.
     ///
+    /// @param weights flat; where ranks share them out, this rank's part
     /// @param gradients flat; where ranks share them out, this rank's part, which is the whole step's
     /// @param state of this rank's part, where they share it out
     /// @param offload of that state; closed with this
@@ -89,9 +92,11 @@ public final class AdamWOptimizer implements AutoCloseable {
         this.updater = offload.<Updater>map(o -> o::adamw).orElse(ops::adamw);
         this.groups = List.copyOf(groups);
         this.world = world;
+        this.elements = groups.getLast().to();
         this.sharded = sharding.sharesOptimizer() && world.size() > 1;
+        this.gathers = sharded && !sharding.sharesWeights();
         this.summed = sharding.sharesGradients();
-        this.part = this.sharded ? Part.of(weights.numel(), world.rank(), world.size()) : new Part(0, weights.numel());
+        this.part = sharded ? Part.of(elements, world.rank(), world.size()) : new Part(0, elements);
     }
 
     /// Updates done.
@@ -114,7 +119,7 @@ public final class AdamWOptimizer implements AutoCloseable {
 
     /// The gradients of some elements of this rank's part.
     private Tensor gradients(long from, long n) {
-        return some(gradients, summed ? from - part.from() : from, n);
+        return some(gradients, summed, from, n);
     }
 
     /// One update of every weight, by the gradient scaled down to a norm: once, after all micro-batches. A
@@ -170,7 +175,7 @@ public final class AdamWOptimizer implements AutoCloseable {
                 NoGradGuard _ = new NoGradGuard()) {
             groups.forEach(group -> update(group, learningRate, measured));
         }
-        if (sharded) {
+        if (gathers) {
             world.allGather(weights);
         }
         steps++;
@@ -186,15 +191,16 @@ public final class AdamWOptimizer implements AutoCloseable {
             return;
         }
         updater.adamw(
-                some(weights, from, n),
+                some(weights, sharded && !gathers, from, n),
                 gradients(from, n),
                 groups.size() == 1 ? state : state.part(from - part.from(), n),
-                n == weights.numel() ? now : now.part(from, n),
+                n == elements ? now : now.part(from, n),
                 clip);
     }
 
-    private static Tensor some(Tensor flat, long from, long n) {
-        return n == flat.numel() ? flat : flat.narrow(0, from, n);
+    /// @param shared whether the buffer is of this rank's part
+    private Tensor some(Tensor flat, boolean shared, long from, long n) {
+        return n == flat.numel() ? flat : flat.narrow(0, shared ? from - part.from() : from, n);
     }
 
     /// Takes the memory that an update takes, and changes nothing: what has no room for an update fails now and not
@@ -221,7 +227,7 @@ public final class AdamWOptimizer implements AutoCloseable {
 
     /// Elements of the whole buffer.
     public long elements() {
-        return weights.numel();
+        return elements;
     }
 
     /// Everything besides the weights that the next step depends on, by name: what a checkpoint keeps. The

@@ -44,9 +44,10 @@ record CardMemory(LlamaConfig config, Need need, Device device, double bytes, do
             double n = layout.numel();
             double part = sharding.sharesOptimizer() ? n / ranks : n;
             double headGradient = 4.0 * config.vocabSize() * config.hiddenSize();
-            double gradients =
-                    sharding.sharesGradients() ? 2 * part + Parameters.workingBytes(layout) : 2 * n + headGradient;
-            return new Need(2 * n + gradients + (masters == Masters.SPLIT ? 2 * part : 0), part, 0);
+            double working = Parameters.workingElements(layout);
+            double weights = sharding.sharesWeights() ? 2 * (part + working) : 2 * n;
+            double gradients = sharding.sharesGradients() ? 2 * part + 4 * working : 2 * n + headGradient;
+            return new Need(weights + gradients + (masters == Masters.SPLIT ? 2 * part : 0), part, 0);
         }
 
         /// The same with the optimizer's state on the host, but for two pieces of it.

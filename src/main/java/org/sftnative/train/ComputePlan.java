@@ -67,8 +67,10 @@ record ComputePlan(
         Device device = loaded.device();
         boolean cuda = Devices.isCuda(device);
         boolean fused = fused(training, loaded, said);
-        if (settings.dist().sharding().sharesGradients() && (!fused || adapters.isPresent())) {
-            throw new InputException("sharding 'zero2' is of a model that is trained itself, by the fused engine; here "
+        ShardingChoice sharding = settings.dist().sharding();
+        if (sharding.sharesGradients() && (!fused || adapters.isPresent())) {
+            throw new InputException("sharding '" + sharding
+                    + "' is of a model that is trained itself, by the fused engine; here "
                     + (fused ? "adapters are trained, whose gradients are small" : "the engine is the reference")
                     + "\n  use --sharding zero1");
         }
@@ -86,8 +88,7 @@ record ComputePlan(
             throw new InputException("masters 'stochastic' needs the CUDA kernels\n  use --masters split");
         }
         CardMemory.Need need = adapters.map(config -> AdapterPlan.need(config, loaded))
-                .orElseGet(() -> CardMemory.Need.ofAll(
-                        loaded.config(), masters, settings.dist().sharding(), ranks));
+                .orElseGet(() -> CardMemory.Need.ofAll(loaded.config(), masters, sharding, ranks));
         boolean offload = offloads(settings, device);
         CardMemory memory = new CardMemory(
                 loaded.config(),
@@ -174,7 +175,7 @@ record ComputePlan(
                 .orElse(RateGroup.all(layout.numel()));
         return new AdamWOptimizer(
                 ops,
-                weights.flatWeights(),
+                weights.keptWeights(),
                 weights.keptGradients(),
                 update,
                 state,

@@ -21,12 +21,6 @@ import org.sftnative.tensor.Tensors;
 public record Evaluator(List<MicroBatch> batches) {
     /// What came of it.
     public record Score(double lossSum, long labelTokens, double seconds) {
-        /// Of all ranks, each of which has scored a part.
-        Score together(World world) {
-            double[][] ranks = world.exchange(lossSum, labelTokens);
-            return new Score(World.sum(ranks, 0), (long) World.sum(ranks, 1), seconds);
-        }
-
         /// Summed loss / label tokens.
         double loss() {
             return lossSum / labelTokens;

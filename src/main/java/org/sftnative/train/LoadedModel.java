@@ -13,6 +13,7 @@ import org.sftnative.InputException;
 import org.sftnative.config.ModelSettings;
 import org.sftnative.config.PrecisionChoice;
 import org.sftnative.data.Tokenizer;
+import org.sftnative.dist.World;
 import org.sftnative.io.ModelDirectory;
 import org.sftnative.model.Adapters;
 import org.sftnative.model.FrozenBase;
@@ -135,6 +136,11 @@ public final class LoadedModel implements AutoCloseable {
     /// Reads the weights.
     public Parameters weights() {
         return LlamaFiles.load(directory, config, dtype(), device);
+    }
+
+    /// Reads one rank's part of the weights.
+    Parameters weights(World world) {
+        return LlamaFiles.loadPart(directory, config, dtype(), device, world);
     }
 
     /// How the blocks' matrices are kept, if not as they are.

@@ -2,6 +2,7 @@ package org.sftnative.train;
 
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
@@ -131,7 +132,7 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
     public RunEvent.Evaluated evaluate(RunState state) {
         int tokens = state.microBatchTokens() > 0 ? state.microBatchTokens() : plan.microBatchTokens();
         Evaluator all = new Evaluator(StepPlan.evaluation(held.orElseThrow(), tokens));
-        Evaluator.Score score = score(all.part(world)).together(world);
+        Evaluator.Score score = score(all.part(world));
         evaluated = new RunEvent.Evaluated(
                 state.step(), plan.epochAt(state.step()), score.loss(), score.labelTokens(), score.seconds());
         patience = control.stopping().after(patience, evaluated);
@@ -152,30 +153,41 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
 
     /// Answers are for whoever looks on: no run is lost for them.
     private void sample(long step) {
-        if (!sampling || !world.leads()) {
-            return;
-        }
         try {
-            samples.ask(model, step, listener);
+            if (sampling && world.leads()) {
+                samples.ask(model, step, listener);
+            }
         } catch (RuntimeException e) {
             if (!TorchErrors.isOutOfMemory(e)) {
                 throw e;
             }
             sampling = false;
             model.shrink();
+            model.endScoring();
             listener.on(new RunEvent.Warned("no memory to let the model answer: the report gets no more samples"));
+        }
+        while (model.startScoring(0)) { // on rank 0 there is nothing to follow any more
+            model.endScoring();
         }
     }
 
-    /// The score does not depend on the micro-batches: where memory runs out, smaller ones will do.
-    private Evaluator.Score score(Evaluator evaluator) {
+    /// Of all ranks, each of which scores a part. The score does not depend on the micro-batches: where memory runs
+    /// out on any rank, smaller ones will do there.
+    private Evaluator.Score score(Evaluator part) {
+        Evaluator again = part;
+        Evaluator.Score mine = new Evaluator.Score(0, 0, 0);
+        model.startScoring(part.batches().size());
         try {
-            return evaluator.score(model, loss);
+            mine = part.score(model, loss);
         } catch (RuntimeException e) {
-            Optional<Evaluator> smaller = TorchErrors.isOutOfMemory(e) ? evaluator.halved() : Optional.empty();
+            again = (TorchErrors.isOutOfMemory(e) ? part.halved() : Optional.<Evaluator>empty()).orElseThrow(() -> e);
             model.shrink();
-            return score(smaller.orElseThrow(() -> e));
         }
+        model.endScoring();
+        double[][] all = world.exchange(mine.lossSum(), mine.labelTokens(), again == part ? 0 : 1);
+        return World.max(all, 2) > 0
+                ? score(again)
+                : new Evaluator.Score(World.sum(all, 0), (long) World.sum(all, 1), mine.seconds());
     }
 
     @Override
@@ -213,7 +225,7 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
         }
         Snapshot copy = snapshot.orElseGet(this::newSnapshot);
         snapshot = Optional.of(copy);
-        copy.take(model.parameters(), optimizer);
+        copy.take(model.parameters(), optimizer.state());
         if (!world.leads()) {
             writing = Optional.of(writer.submit(() -> {
                 parts.follow(save, copy.optimizer());
@@ -243,7 +255,7 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
     }
 
     private Snapshot newSnapshot() {
-        return new Snapshot(model.parameters(), optimizer, world.leads());
+        return new Snapshot(model.parameters(), optimizer.state(), world.leads());
     }
 
     /// Waits for the checkpoint that is being written, if one is, and tells of it.
@@ -295,7 +307,7 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
     /// Finds out now what would make the first save fail.
     void tryOut() {
         if (control.saves() && world.leads()) {
-            checkpoints.tryOut(trainee.sources(model.parameters()), optimizer.state());
+            checkpoints.tryOut(trainee.sources(snapshot.orElseThrow().weights()), optimizer.state());
         }
     }
 
@@ -304,9 +316,17 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
         return best;
     }
 
-    /// Writes the model as a directory that can be used, in the dtype that it was trained in.
+    /// Writes the model as a directory that can be used, in the dtype that it was trained in. Where ranks share the
+    /// weights out it is a meeting.
     void saveModel(Path directory) {
-        saveModel(directory, model.parameters());
+        Parameters weights = model.parameters();
+        if (weights.shared()) {
+            snapshot = snapshot.or(() -> Optional.of(new Snapshot(weights, Map.of(), world.leads())));
+            snapshot.get().take(weights, optimizer.state());
+        }
+        if (world.leads()) {
+            saveModel(directory, weights.shared() ? snapshot.orElseThrow().weights() : weights);
+        }
     }
 
     private void saveModel(Path directory, Parameters weights) {

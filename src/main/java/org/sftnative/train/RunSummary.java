@@ -106,7 +106,7 @@ final class RunSummary {
     /// Bytes of what lives as long as the run.
     static String memory(ComputePlan compute, CausalLm model, AdamWOptimizer optimizer) {
         Parameters weights = model.parameters();
-        long bytes = weights.flatWeights().nbytes();
+        long bytes = weights.weightBytes();
         long state =
                 optimizer.state().values().stream().mapToLong(Tensor::nbytes).sum();
         long gradients = weights.gradientBytes();

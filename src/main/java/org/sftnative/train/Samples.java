@@ -98,7 +98,7 @@ final class Samples {
                 : tokenizer.decode(Arrays.copyOf(answer, MOST_TOKENS), true) + " ..";
     }
 
-    /// Asks, and tells the answers.
+    /// Asks, and tells the answers. Other ranks follow, until no pass is to come.
     void ask(CausalLm model, long step, RunListener listener) {
         long until = System.nanoTime() + BUDGET_NANOS;
         for (Question question : questions) {
@@ -138,7 +138,9 @@ final class Samples {
                     new int[] {0, padded},
                     model.parameters().device());
             Tensor row = Tensors.ofInts(new int[] {n - 1}, model.parameters().device());
+            model.startScoring(1);
             float[] logits = Tensors.floats(model.logits(batch, row));
+            model.endScoring();
             int best = 0;
             for (int i = 1; i < logits.length; i++) {
                 best = logits[i] > logits[best] ? i : best;

@@ -8,7 +8,6 @@ import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.NoGradGuard;
 import org.bytedeco.pytorch.Tensor;
 import org.sftnative.model.Parameters;
-import org.sftnative.optim.AdamWOptimizer;
 import org.sftnative.tensor.Devices;
 import org.sftnative.tensor.Scopes;
 import org.sftnative.tensor.Tensors;
@@ -19,21 +18,20 @@ final class Snapshot implements AutoCloseable {
     private final Optional<Parameters> weights;
     private final SequencedMap<String, Tensor> optimizer = new LinkedHashMap<>();
 
-    /// @param whole whether the weights are copied too, and not the optimizer alone
-    Snapshot(Parameters live, AdamWOptimizer liveOptimizer, boolean whole) {
+    /// @param state of the optimizer; empty where the weights alone are copied
+    /// @param whole whether the weights are copied too
+    Snapshot(Parameters live, Map<String, Tensor> state, boolean whole) {
         weights = whole ? Optional.of(new Parameters(live.layout(), live.dtype(), Devices.cpu())) : Optional.empty();
-        liveOptimizer
-                .state()
-                .forEach((name, tensor) -> optimizer.put(
-                        name, Scopes.keep(() -> Tensors.zeros(tensor.scalar_type(), Devices.cpu(), tensor.shape()))));
+        state.forEach((name, tensor) -> optimizer.put(
+                name, Scopes.keep(() -> Tensors.zeros(tensor.scalar_type(), Devices.cpu(), tensor.shape()))));
     }
 
-    /// Copies what is live now.
-    void take(Parameters live, AdamWOptimizer liveOptimizer) {
+    /// Copies what is live now. Where ranks share the weights out it is a meeting.
+    void take(Parameters live, Map<String, Tensor> state) {
         try (PointerScope _ = new PointerScope();
                 NoGradGuard _ = new NoGradGuard()) {
-            weights.ifPresent(w -> w.flatWeights().copy_(live.flatWeights()));
-            liveOptimizer.state().forEach((name, tensor) -> optimizer.get(name).copy_(tensor));
+            live.copyTo(weights);
+            optimizer.forEach((name, copy) -> copy.copy_(state.get(name)));
         }
     }
 

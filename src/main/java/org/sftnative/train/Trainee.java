@@ -8,6 +8,7 @@ import org.bytedeco.pytorch.NoGradGuard;
 import org.sftnative.InputException;
 import org.sftnative.config.LoraInit;
 import org.sftnative.config.RunSettings;
+import org.sftnative.dist.World;
 import org.sftnative.io.HubName;
 import org.sftnative.io.ModelWriter;
 import org.sftnative.io.TensorSource;
@@ -30,12 +31,19 @@ final class Trainee implements AutoCloseable {
 
     private final RunSettings settings;
     private final LoadedModel loaded;
+    private final Optional<World> sharing; // ranks that share the weights out
     private final Parameters weights;
     private final Optional<Adapted> adapted;
 
-    private Trainee(RunSettings settings, LoadedModel loaded, Parameters weights, Optional<Adapted> adapted) {
+    private Trainee(
+            RunSettings settings,
+            LoadedModel loaded,
+            Optional<World> sharing,
+            Parameters weights,
+            Optional<Adapted> adapted) {
         this.settings = settings;
         this.loaded = loaded;
+        this.sharing = sharing;
         this.weights = weights;
         this.adapted = adapted;
     }
@@ -57,10 +65,13 @@ final class Trainee implements AutoCloseable {
 
     /// Reads what is trained: the model's weights, an adapter's, or those of a checkpoint that the run goes on from; or
     /// makes fresh adapters.
-    static Trainee of(RunSettings settings, LoadedModel loaded, ComputePlan compute, Optional<Path> checkpoint) {
+    static Trainee of(
+            RunSettings settings, LoadedModel loaded, ComputePlan compute, Optional<Path> checkpoint, World world) {
         if (compute.adapters().isEmpty()) {
-            Parameters weights = Training.weights(loaded, settings.model(), checkpoint);
-            return new Trainee(settings, loaded, weights, Optional.empty());
+            Optional<World> sharing =
+                    Optional.of(world).filter(_ -> settings.dist().sharding().sharesWeights());
+            Parameters weights = Training.weights(loaded, settings.model(), checkpoint, sharing);
+            return new Trainee(settings, loaded, sharing, weights, Optional.empty());
         }
         FrozenBase base = loaded.frozen(compute.ops());
         try {
@@ -69,7 +80,12 @@ final class Trainee implements AutoCloseable {
             Optional<Pissa> pissa = config.init() == LoraInit.PISSA
                     ? Optional.of(Pissa.takeOut(began(adapters, loaded, checkpoint), base))
                     : Optional.empty();
-            return new Trainee(settings, loaded, adapters.trained(), Optional.of(new Adapted(base, adapters, pissa)));
+            return new Trainee(
+                    settings,
+                    loaded,
+                    Optional.empty(),
+                    adapters.trained(),
+                    Optional.of(new Adapted(base, adapters, pissa)));
         } catch (RuntimeException e) {
             base.close();
             throw e;
@@ -114,7 +130,7 @@ final class Trainee implements AutoCloseable {
     private static void copy(Parameters from, Parameters to) {
         try (PointerScope _ = new PointerScope();
                 NoGradGuard _ = new NoGradGuard()) {
-            to.flatWeights().copy_(from.flatWeights());
+            to.keptWeights().copy_(from.keptWeights());
         }
     }
 
@@ -155,7 +171,7 @@ final class Trainee implements AutoCloseable {
         try (Parameters saved = adapted.map(
                         a -> adapters(settings, loaded, a.adapters().config(), a.base(), checkpoint)
                                 .trained())
-                .orElseGet(() -> Training.weights(loaded, settings.model(), checkpoint))) {
+                .orElseGet(() -> Training.weights(loaded, settings.model(), checkpoint, sharing))) {
             copy(saved, weights);
         }
     }

@@ -144,8 +144,10 @@ public final class Training {
                         + "\n  give --eval-file, or keep some with --eval-fraction 0.1");
             }
 
-            try (Trainee trainee = Trainee.of(settings, loaded, compute, checkpoint)) {
-                world.broadcast(trainee.weights().flatWeights());
+            try (Trainee trainee = Trainee.of(settings, loaded, compute, checkpoint, world)) {
+                if (!trainee.weights().shared()) {
+                    world.broadcast(trainee.weights().flatWeights());
+                }
                 compute.makeGradients(settings, trainee, world);
                 try (AdamWOptimizer optimizer = compute.optimizer(settings, trainee, world);
                         CausalLm model = compute.model(trainee)) {
@@ -246,12 +248,10 @@ public final class Training {
                             listener.on(new RunEvent.Stopped(end.step(), total, training.outputDir()));
                             return end;
                         }
-                        if (world.leads()) {
-                            if (training.loadBestModelAtEnd()) {
-                                loadBest(trainee, hooks.best(), training, listener);
-                            }
-                            hooks.saveModel(training.outputDir());
+                        if (training.loadBestModelAtEnd()) {
+                            loadBest(trainee, hooks.best(), training, listener, world);
                         }
+                        hooks.saveModel(training.outputDir());
                         listener.on(new RunEvent.Finished(
                                 end.step(),
                                 end.tokens() - start.tokens(),
@@ -268,20 +268,22 @@ public final class Training {
 
     /// Puts the weights of the best checkpoint in the place of the last ones.
     private static void loadBest(
-            Trainee trainee, Checkpoints.Best best, TrainingSettings training, RunListener listener) {
+            Trainee trainee, Checkpoints.Best best, TrainingSettings training, RunListener listener, World world) {
         if (best.step() == 0) {
             listener.on(new RunEvent.Warned("no checkpoint was evaluated: the last weights are kept"
                     + "\n  eval_strategy and save_strategy must meet at a step"));
             return;
         }
         Path directory = training.outputDir().resolve("checkpoint-" + best.step());
-        Optional<String> fault = Manifest.fault(directory);
-        if (fault.isPresent()) {
+        String fault = world.first(world.leads() ? Manifest.fault(directory).orElse("") : "");
+        if (!fault.isEmpty()) {
             listener.on(new RunEvent.Warned("the last weights are kept: " + directory + ", which is the best by "
-                    + best.metric() + ", is damaged: " + fault.get()));
+                    + best.metric() + ", is damaged: " + fault));
             return;
         }
-        trainee.goBack(Optional.of(directory));
+        if (world.leads() || trainee.weights().shared()) {
+            trainee.goBack(Optional.of(directory));
+        }
         listener.on(new RunEvent.Warned("the model is that of " + directory.getFileName() + ", which is the best by "
                 + best.metric() + ": " + best.value()));
     }
@@ -300,17 +302,24 @@ public final class Training {
     }
 
     /// The weights to start from: the model's, or those of the checkpoint that the run goes on from.
-    static Parameters weights(LoadedModel loaded, ModelSettings settings, Optional<Path> checkpoint) {
+    ///
+    /// @param sharing the ranks that share them out, if they do
+    static Parameters weights(
+            LoadedModel loaded, ModelSettings settings, Optional<Path> checkpoint, Optional<World> sharing) {
         if (checkpoint.isEmpty()) {
-            return loaded.weights();
+            return weights(loaded, sharing);
         }
         try (LoadedModel saved = LoadedModel.open(at(settings, checkpoint.get()))) {
             if (!saved.config().equals(loaded.config())) {
                 throw new InputException(checkpoint.get() + " holds another model than " + loaded.path()
                         + ": their config.json differ\n  resume with the model that the run began with");
             }
-            return saved.weights();
+            return weights(saved, sharing);
         }
+    }
+
+    private static Parameters weights(LoadedModel loaded, Optional<World> sharing) {
+        return sharing.map(loaded::weights).orElseGet(loaded::weights);
     }
 
     /// Puts weights and optimizer back to a checkpoint's, or to what the run began with.

@@ -22,6 +22,8 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.sftnative.cli.Program.Outcome;
 import org.sftnative.dist.Place;
 
@@ -77,14 +79,24 @@ class LaunchTest {
         }
     }
 
-    @Test
-    void aKilledRankEndsAllSoonAndTheRunGoesOn() throws Exception {
-        lost("KILL", "rank 1: its process ended without a word");
+    @ParameterizedTest
+    @ValueSource(strings = {"none", "zero3"}) // which fetches weights all the time
+    void aKilledRankEndsAllSoonAndTheRunGoesOn(String sharding) throws Exception {
+        lost("KILL", "rank 1: its process ended without a word", "--sharding", sharding);
         int saved = checkpoints().getLast();
         Outcome outcome = Program.process(
                 Map.of(),
                 List.of(),
-                launched(3, "--max-steps", "" + (saved + 2), "--save-steps", "1", "--resume", "--allow-changed"));
+                launched(
+                        3,
+                        "--max-steps",
+                        "" + (saved + 2),
+                        "--save-steps",
+                        "1",
+                        "--resume",
+                        "--allow-changed",
+                        "--sharding",
+                        sharding));
         assertEquals(0, outcome.status(), outcome.err());
     }
 
@@ -105,8 +117,11 @@ class LaunchTest {
         }
     }
 
-    private void lost(String signal, String why) throws Exception {
-        start(3, "--max-steps", "100000", "--save-steps", "2");
+    private void lost(String signal, String why, String... settings) throws Exception {
+        start(
+                3,
+                Stream.concat(Stream.of("--max-steps", "100000", "--save-steps", "2"), Stream.of(settings))
+                        .toArray(String[]::new));
         for (int i = 0; checkpoints().isEmpty() && i < PATIENCE.toMillis() / 50; i++) {
             Thread.sleep(50);
         }

@@ -15,6 +15,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.stream.Stream;
 import org.bytedeco.javacpp.PointerScope;
+import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.junit.jupiter.api.Test;
@@ -90,6 +91,31 @@ class WorldTest {
             for (float[] sum : all) {
                 for (int i = 0; i < n; i++) {
                     assertEquals(6f * (i % 97), sum[i]);
+                }
+            }
+        }
+    }
+
+    /// Begun one after another, and awaited the other way round.
+    @Test
+    void everyRankGetsACopyOfWhatTheOneThatIsNamedHas() throws Exception {
+        for (ScalarType type : List.of(ScalarType.Float, ScalarType.BFloat16)) {
+            List<float[]> all = Worlds.run(3, world -> {
+                try (PointerScope _ = new PointerScope()) {
+                    Tensor tensor = Tensors.ofFloats(new float[3000], Devices.cpu(), 3, 1000)
+                            .add(new Scalar(world.rank() + 1))
+                            .to(type);
+                    List<World.Sending> begun = new ArrayList<>();
+                    for (int rank = 0; rank < 3; rank++) {
+                        begun.add(world.copyFrom(rank, tensor.select(0, rank)));
+                    }
+                    begun.reversed().forEach(World.Sending::await);
+                    return Tensors.floats(tensor);
+                }
+            });
+            for (float[] rank : all) {
+                for (int i = 0; i < 3000; i++) {
+                    assertEquals(i / 1000 + 1, rank[i]);
                 }
             }
         }

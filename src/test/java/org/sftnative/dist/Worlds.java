@@ -15,6 +15,7 @@ import java.util.concurrent.FutureTask;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.Function;
 import java.util.stream.Collectors;
 import org.bytedeco.pytorch.Tensor;
 import org.sftnative.config.DistSettings;
@@ -28,24 +29,58 @@ public final class Worlds {
     private static final int PATIENCE_SECONDS = 120;
 
     /// What all ranks do together.
-    private static final Set<String> MEETINGS =
-            Set.of("exchange", "barrier", "sum", "sumFor", "broadcast", "reduceScatter", "allGather", "first", "agree");
+    private static final Set<String> MEETINGS = Set.of(
+            "exchange",
+            "barrier",
+            "sum",
+            "sumFor",
+            "copyFrom",
+            "broadcast",
+            "reduceScatter",
+            "allGather",
+            "first",
+            "agree");
 
     private Worlds() {}
 
     /// A rank that sends what it began at the last moment, when it waits for the end: what was written in
-    /// between is sent.
+    /// between is sent, and what was read in between is old.
     public static World late(World world) {
+        return sending(world, (_, begin, tensor) -> {
+            Tensor kept = Scopes.keep(tensor::detach);
+            return () -> {
+                begin.apply(kept).await();
+                Scopes.free(kept);
+            };
+        });
+    }
+
+    /// A rank that sends what it begins at once.
+    public static World atOnce(World world) {
+        return sending(world, (_, begin, tensor) -> {
+            begin.apply(tensor).await();
+            return () -> {};
+        });
+    }
+
+    /// How something is sent.
+    public interface Sent {
+        /// @param what `sumFor` or `copyFrom`
+        World.Sending begin(String what, Function<Tensor, World.Sending> begin, Tensor tensor);
+    }
+
+    /// A rank that sends in another way.
+    public static World sending(World world, Sent sent) {
         return (World) Proxy.newProxyInstance(
                 World.class.getClassLoader(), new Class<?>[] {World.class}, (_, method, arguments) -> {
-                    if (!method.getName().equals("sumFor")) {
+                    if (method.getReturnType() != World.Sending.class) {
                         return method.invoke(world, arguments);
                     }
-                    Tensor tensor = Scopes.keep(((Tensor) arguments[1])::detach);
-                    return (World.Sending) () -> {
-                        world.sumFor((int) arguments[0], tensor).await();
-                        Scopes.free(tensor);
-                    };
+                    int rank = (int) arguments[0];
+                    boolean copy = method.getName().equals("copyFrom");
+                    Function<Tensor, World.Sending> begin =
+                            tensor -> copy ? world.copyFrom(rank, tensor) : world.sumFor(rank, tensor);
+                    return sent.begin(method.getName(), begin, (Tensor) arguments[1]);
                 });
     }
 

@@ -9,11 +9,17 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
+import org.bytedeco.pytorch.Scalar;
+import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.global.torch;
+import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.sftnative.io.SafetensorsFile;
 import org.sftnative.tensor.Devices;
 import org.sftnative.tensor.Dtype;
+import org.sftnative.tensor.Scopes;
 import org.sftnative.tensor.Tensors;
 import tools.jackson.databind.json.JsonMapper;
+import tools.jackson.databind.node.ObjectNode;
 
 /// A tiny model of `scripts/golden/architectures.py` with what transformers says of it.
 record GoldenModel(LlamaConfig config, Parameters parameters, SafetensorsFile golden) implements AutoCloseable {
@@ -40,6 +46,29 @@ record GoldenModel(LlamaConfig config, Parameters parameters, SafetensorsFile go
                     .forEach(w -> weights.read(w, Dtype.F32, Tensors.memory(parameters.weight(w))));
         }
         return new GoldenModel(config, parameters, SafetensorsFile.open(directory.resolve("golden.safetensors")));
+    }
+
+    /// The same with another number of blocks, and weights that transformers knows nothing of.
+    static GoldenModel load(String name, int layers) {
+        GoldenModel model = load(name);
+        model.parameters.close();
+        ObjectNode json = (ObjectNode) new JsonMapper()
+                .readTree(ROOT.resolve(name).resolve("config.json").toFile());
+        LlamaConfig config = LlamaConfig.of(json.put("num_hidden_layers", layers));
+        Parameters parameters = new Parameters(ParameterLayout.of(config), Dtype.F32, Devices.cpu());
+        Scopes.run(() -> {
+            long n = parameters.layout().numel();
+            Tensor values = torch.arange(new Scalar(n), Tensors.options(ScalarType.Float, Devices.cpu()));
+            parameters.flatWeights().copy_(values.sin().mul(new Scalar(0.1)));
+            parameters
+                    .flatWeights()
+                    .narrow(
+                            0,
+                            parameters.layout().decayed(),
+                            n - parameters.layout().decayed())
+                    .add_(new Scalar(1));
+        });
+        return new GoldenModel(config, parameters, model.golden);
     }
 
     Llama llama(boolean checkpointing) {

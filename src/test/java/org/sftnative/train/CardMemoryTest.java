@@ -44,6 +44,9 @@ class CardMemoryTest {
         double two = memory(THIRTEEN, CARD, ShardingChoice.ZERO2, 8).need().fixed();
         // 13.02e9 weights; of gradients in bf16 an eighth, and in fp32 two blocks, head and norms, for the head alone
         assertEquals(2 * 13.02e9 * 7 / 8 - 4 * 2 * 317.2e6, one - two, 0.01e9);
+        // of weights an eighth, and in bf16 two blocks, head and norms
+        double three = memory(THIRTEEN, CARD, ShardingChoice.ZERO3, 8).need().fixed();
+        assertEquals(2 * 13.02e9 * 7 / 8 - 2 * (2 * 317.2e6 + 163.8e6), two - three, 0.01e9);
     }
 
     /// 6.74e9 weights: their state is on the host, two pieces of 2^23 elements are not.

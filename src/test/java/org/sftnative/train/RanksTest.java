@@ -60,16 +60,20 @@ class RanksTest {
         for (int[] grid : new int[][] {{2, 4, 2}, {8, 1, 2}, {4, 1, 4}, {1, 4, 4}}) {
             Path out = train(grid[2], Arrays.toString(grid), 18, with(still, batch(grid[0], grid[1])));
             assertSameGradient(whole, out);
-            Map<String, String> zero2 = with(still, Map.of("sharding", "zero2"));
-            assertSameGradient(
-                    whole, train(grid[2], "zero2-" + Arrays.toString(grid), 18, with(zero2, batch(grid[0], grid[1]))));
+            for (String sharding : List.of("zero2", "zero3")) {
+                Map<String, String> shared = with(still, Map.of("sharding", sharding));
+                String name = sharding + Arrays.toString(grid);
+                assertSameGradient(whole, train(grid[2], name, 18, with(shared, batch(grid[0], grid[1]))));
+            }
         }
         Path reference = train(2, "reference", 18, with(with(still, batch(4, 2)), Map.of("engine", "reference")));
         assertSameGradient(whole, reference);
         Path tokens = train(1, "tokens-1", 18, with(still, Map.of("tokens_per_step", "700")));
         assertSameGradient(tokens, train(3, "tokens-3", 18, with(still, Map.of("tokens_per_step", "700"))));
-        still = with(still, Map.of("sharding", "zero2", "tokens_per_step", "700"));
-        assertSameGradient(tokens, train(3, "tokens-zero2", 18, still));
+        for (String sharding : List.of("zero2", "zero3")) {
+            Map<String, String> shared = with(still, Map.of("sharding", sharding, "tokens_per_step", "700"));
+            assertSameGradient(tokens, train(3, "tokens-" + sharding, 18, shared));
+        }
     }
 
     @Test
@@ -176,7 +180,7 @@ class RanksTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"none", "zero1", "zero2"})
+    @ValueSource(strings = {"none", "zero1", "zero2", "zero3"})
     void tooLittleMemoryOnOneRankMakesAllRepeatTheStepWithSmallerMicroBatches(String sharding) throws Exception {
         Map<String, String> settings = with(
                 batch(4, 2),
@@ -197,7 +201,7 @@ class RanksTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"zero1", "zero2"})
+    @ValueSource(strings = {"zero1", "zero2", "zero3"})
     void ranksThatShareTheOptimizerTrainAsThoseThatEachHoldIt(String sharding) throws Exception {
         Map<String, String> settings =
                 Map.of("learning_rate", "1e-4", "max_grad_norm", "0.5", "weight_decay", "0.1", "num_train_epochs", "2");
@@ -243,13 +247,14 @@ class RanksTest {
     }
 
     /// Sums of two are the same in any order: of one micro-batch a rank, all bits are.
-    @Test
-    void twoRanksThatShareGradientsEndBitForBitAsTwoThatShareTheOptimizer() throws Exception {
+    @ParameterizedTest
+    @ValueSource(strings = {"zero2", "zero3"})
+    void twoRanksThatShareMoreEndBitForBitAsTwoThatShareTheOptimizer(String sharding) throws Exception {
         Map<String, String> settings = with(
                 batch(2, 1), Map.of("learning_rate", "1e-3", "num_train_epochs", "2", "micro_batch_tokens", "4000"));
         Path one = train(2, "one", 18, with(settings, Map.of("sharding", "zero1")));
         List<RunEvent> events = List.copyOf(this.events);
-        Path two = train(2, "two", 18, with(settings, Map.of("sharding", "zero2")));
+        Path two = train(2, "two", 18, with(settings, Map.of("sharding", sharding)));
         assertArrayEquals(weights(one), weights(two));
         assertArrayEquals(moments(one), moments(two));
         assertEquals(norms(events), norms(this.events));
@@ -272,17 +277,113 @@ class RanksTest {
         Path one = train(2, "one", 18, with(settings, Map.of("sharding", "zero1")));
         Path two = train(2, "two", 18, with(settings, Map.of("sharding", "zero2")));
         TensorAssert.assertNormClose("m", moments(one), moments(two), 5e-3);
+        settings = with(settings, Map.of("learning_rate", "1e-3")); // weights as they are stored are sent
+        two = train(2, "two", 18, with(settings, Map.of("sharding", "zero2", "overwrite_output_dir", "true")));
+        Path three = train(2, "three", 18, with(settings, Map.of("sharding", "zero3")));
+        assertArrayEquals(moments(two), moments(three));
     }
 
+    /// Two evaluation rows, of which a third rank has none.
     @Test
-    void whatCannotShareGradientsIsRefused() {
+    void ranksThatShareWeightsEvaluateAndAnswerAsOneProcess() throws Exception {
+        Map<String, String> settings = Map.of(
+                "learning_rate", "1e-4", "eval_file", "" + rows(2), "report_samples", "2", "micro_batch_tokens", "60");
+        train(1, "one", 18, with(settings, batch(6, 1)));
+        List<RunEvent.Evaluated> scores = of(RunEvent.Evaluated.class);
+        List<RunEvent.Sampled> samples = of(RunEvent.Sampled.class);
+        train(3, "three", 18, with(with(settings, batch(2, 1)), Map.of("sharding", "zero3")));
+        List<RunEvent.Evaluated> others = of(RunEvent.Evaluated.class);
+        assertEquals(3, scores.size());
+        assertEquals(3, others.size());
+        for (int i = 0; i < 3; i++) {
+            assertEquals(scores.get(i).loss(), others.get(i).loss(), 1e-5);
+            assertEquals(scores.get(i).labelTokens(), others.get(i).labelTokens());
+        }
+        assertEquals(6, samples.size());
+        assertEquals(samples, of(RunEvent.Sampled.class));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"none", "zero3"})
+    void tooLittleMemoryInAnEvaluationOnOneRankMakesItScoreSmallerMicroBatches(String sharding) throws Exception {
+        Map<String, String> settings = with(
+                batch(2, 1),
+                Map.of("eval_fraction", "0.5", "num_train_epochs", "1", "sharding", sharding, "learning_rate", "1e-4"));
+        train(2, "whole", 18, settings);
+        List<RunEvent.Evaluated> scores = of(RunEvent.Evaluated.class);
+        int[] scored = {0};
+        train(2, "out", 18, settings, rank -> (logits, targets) -> {
+            if (rank == 1 && !logits.requires_grad() && ++scored[0] == 1) {
+                throw new RuntimeException("CUDA out of memory. Tried to allocate 1.00 GiB. GPU 0 has none.");
+            }
+            return new CrossEntropy().sum(logits, targets);
+        });
+        assertTrue(scored[0] > 2, scored[0] + " passes"); // of one, and then of its halves
+        assertEquals(1, scores.size());
+        assertEquals(
+                scores.getFirst().loss(),
+                of(RunEvent.Evaluated.class).getFirst().loss(),
+                1e-6);
+    }
+
+    /// A spike, from which the run goes back to a checkpoint or the start; at the end the best weights are taken.
+    @ParameterizedTest
+    @ValueSource(strings = {"steps", "no"})
+    void ranksThatShareWeightsGoBackAsThoseThatHoldThem(String saving) throws Exception {
+        Map<String, String> settings = with(
+                batch(2, 1),
+                Map.of(
+                        "learning_rate",
+                        "1e-2",
+                        "num_train_epochs",
+                        "2",
+                        "micro_batch_tokens",
+                        "4000",
+                        "on_spike",
+                        "rollback",
+                        "spike_grad_norm",
+                        "1000",
+                        "save_strategy",
+                        saving,
+                        "eval_fraction",
+                        "0.2",
+                        "eval_strategy",
+                        "steps",
+                        "eval_steps",
+                        "1",
+                        "load_best_model_at_end",
+                        "" + saving.equals("steps")));
+        List<float[]> weights = new ArrayList<>();
+        for (String sharding : List.of("zero2", "zero3")) {
+            int[] passes = {0};
+            Path out =
+                    train(2, sharding, 18, with(settings, Map.of("sharding", sharding)), rank -> (logits, targets) -> {
+                        Tensor sum = new CrossEntropy().sum(logits, targets);
+                        return rank == 1 && logits.requires_grad() && ++passes[0] == 5 ? sum.mul(new Scalar(1e6)) : sum;
+                    });
+            weights.add(weights(out));
+            assertEquals(2, of(RunEvent.Started.class).size());
+            assertEquals(
+                    saving.equals("steps"), warnings().toString().startsWith("[the model is that of checkpoint-1,"));
+        }
+        assertArrayEquals(weights.getFirst(), weights.getLast());
+    }
+
+    private <T> List<T> of(Class<T> kind) {
+        return events.stream().filter(kind::isInstance).map(kind::cast).toList();
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"zero2", "zero3"})
+    void whatCannotShareGradientsIsRefused(String sharding) {
         for (Map<String, String> settings : List.of(Map.of("lora_r", "4"), Map.of("engine", "reference"))) {
             String said = assertThrows(
                             InputException.class,
-                            () -> train(1, "out", 18, with(settings, Map.of("sharding", "zero2"))))
+                            () -> train(1, "out", 18, with(settings, Map.of("sharding", sharding))))
                     .getMessage();
             assertTrue(
-                    said.startsWith("sharding 'zero2' is of a model that is trained itself, by the fused engine"),
+                    said.startsWith(
+                            "sharding '" + sharding + "' is of a model that is trained itself, by the fused engine"),
                     said);
             assertTrue(said.endsWith("\n  use --sharding zero1"), said);
         }
@@ -291,7 +392,7 @@ class RanksTest {
     /// With steps by tokens, which do not depend on the ranks: 3 ranks, then 2, then one, each from the
     /// others' parts.
     @ParameterizedTest
-    @CsvSource({"zero1, zero2", "zero2, zero1", "zero2, none"})
+    @CsvSource({"zero1, zero2", "zero2, zero1", "zero2, none", "zero2, zero3", "none, zero3", "zero3, zero1"})
     void aCheckpointOfSomeRanksIsReadByOtherNumbersOfThem(String first, String then) throws Exception {
         Map<String, String> settings =
                 Map.of("tokens_per_step", "400", "learning_rate", "1e-4", "max_steps", "6", "save_steps", "2");
@@ -308,7 +409,7 @@ class RanksTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"zero1", "zero2"})
+    @ValueSource(strings = {"zero1", "zero2", "zero3"})
     void ranksThatShareTheOptimizerGoOnBitForBit(String sharding) throws Exception {
         Map<String, String> settings =
                 with(batch(2, 2), Map.of("learning_rate", "1e-3", "num_train_epochs", "2", "sharding", sharding));
