@@ -38,6 +38,7 @@ public final class LlamaEngine implements CausalLm {
     private final LlamaConfig config;
     private final Parameters parameters; // as computed with
     private final Parameters trained;
+    private final long weightCount;
     private final double dropout;
     private final int first; // the lowest block of which something is trained, or 0
     private final Ops ops;
@@ -74,6 +75,7 @@ public final class LlamaEngine implements CausalLm {
         this.config = config;
         this.parameters = base.dense();
         this.trained = adapters.map(Adapters::trained).orElse(parameters);
+        this.weightCount = parameters.layout().parameterCount();
         this.dropout = adapters.map(a -> a.config().dropout()).orElse(0.0);
         this.ops = ops;
         this.policies = List.copyOf(policies);
@@ -190,7 +192,7 @@ public final class LlamaEngine implements CausalLm {
 
     /// Whether the card has done a training pass before the host has queued it.
     private boolean recordsPasses(PackedBatch batch) {
-        double cardSeconds = 6.0 * batch.tokens() * parameters.layout().parameterCount() / CARD_FLOPS;
+        double cardSeconds = 6.0 * batch.tokens() * weightCount / CARD_FLOPS;
         return batch.noise().isEmpty() && cardSeconds < HOST_SECONDS * config.nLayer();
     }
 

@@ -2,8 +2,10 @@ package org.sftnative.model;
 
 import java.util.Arrays;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import org.bytedeco.pytorch.Device;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
@@ -33,7 +35,8 @@ final class RecordedPasses implements AutoCloseable {
 
     private final Ops.Recorder recorder;
     private final Device device;
-    private final Map<Shape, Passes> shapes = new HashMap<>();
+    private final Set<Shape> seen = new HashSet<>();
+    private final Map<Shape, Passes> shapes = new HashMap<>(); // that are recorded
     private boolean works = true;
 
     RecordedPasses(Ops.Recorder recorder, Device device) {
@@ -72,15 +75,13 @@ final class RecordedPasses implements AutoCloseable {
     /// The passes of a micro-batch that is here now, if its shape came before.
     Optional<Passes> of(Inputs inputs, boolean fresh) {
         Shape shape = Shape.of(inputs, fresh);
-        if (!works || inputs.documents.even() || !shapes.containsKey(shape) && shapes.size() >= MOST) {
+        boolean first = seen.add(shape);
+        if (!works || first || inputs.documents.even() || !shapes.containsKey(shape) && shapes.size() >= MOST) {
             return Optional.empty();
         }
-        boolean before = shapes.containsKey(shape);
         Passes passes = shapes.computeIfAbsent(shape, Passes::new);
-        if (before) {
-            passes.take(inputs);
-        }
-        return before ? Optional.of(passes) : Optional.empty();
+        passes.take(inputs);
+        return Optional.of(passes);
     }
 
     /// Forward and backward of one shape.
@@ -163,6 +164,8 @@ final class RecordedPasses implements AutoCloseable {
     void forget() {
         shapes.values().forEach(Passes::close);
         shapes.clear();
+        seen.clear();
+        works = true;
     }
 
     @Override

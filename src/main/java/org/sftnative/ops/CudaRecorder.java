@@ -65,7 +65,10 @@ final class CudaRecorder implements Ops.Recorder {
         try {
             on(stream, () -> graph[0] = Graph.of(address(stream), work));
         } finally {
-            Scopes.run(() -> torch_cuda.getAllocator().endAllocateToPool(card, poolId));
+            Scopes.run(() -> {
+                torch_cuda.getAllocator().endAllocateToPool(card, poolId);
+                torch_cuda.getAllocator().releasePool(card, poolId); // what beginning took; the pool has its own
+            });
         }
         return new Ops.Recording() {
             @Override

@@ -14,14 +14,15 @@ import java.util.Optional;
 /// faults
 /// of a step of the reference engine, and a tenth of its time.
 ///
-/// What is larger than a gigabyte is still given back. Other C libraries, and whoever set glibc's own variables
-/// (`MALLOC_..._`, `GLIBC_TUNABLES`), are left alone.
+/// Blocks of more than about 64 MiB are mapped anew as before: a thread's heap of glibc is no larger. Other C
+/// libraries, older glibcs, and whoever set glibc's own variables (`MALLOC_..._`, `GLIBC_TUNABLES`), are left
+/// alone.
 final class HostMemory {
     /// Parameters of `mallopt(3)`.
     enum Limit {
+        MMAP_THRESHOLD(-3, 1 << 30), // first: an older glibc refuses so much, and is left as it is
         TRIM_THRESHOLD(-1, Integer.MAX_VALUE),
-        TOP_PAD(-2, 1 << 26),
-        MMAP_THRESHOLD(-3, 1 << 30);
+        TOP_PAD(-2, 1 << 26);
 
         private final int parameter;
         private final int bytes;
@@ -45,14 +46,15 @@ final class HostMemory {
         }
         MethodHandle call = Linker.nativeLinker()
                 .downcallHandle(mallopt.get(), FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_INT));
-        boolean all = true;
         for (Limit limit : Limit.values()) {
             try {
-                all &= (int) call.invokeExact(limit.parameter, limit.bytes) == 1;
+                if ((int) call.invokeExact(limit.parameter, limit.bytes) == 0) {
+                    return false;
+                }
             } catch (Throwable e) {
                 throw new IllegalStateException(e);
             }
         }
-        return all;
+        return true;
     }
 }

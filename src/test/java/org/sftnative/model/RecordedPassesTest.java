@@ -189,6 +189,20 @@ class RecordedPassesTest {
         }
     }
 
+    @Test
+    void sixtyFourShapesAreRecordedAndShapesThatCameOnceDoNotCount() {
+        try (RecordedPasses recorded = new RecordedPasses(tape, Devices.cpu())) {
+            for (int t = 100; t < 200; t++) {
+                recorded.of(inputs(1, t, 1), true);
+            }
+            for (int t = 2; t < 2 + 65; t++) {
+                assertTrue(recorded.of(inputs(1, t, 1), true).isEmpty());
+                assertEquals(t < 2 + 64, recorded.of(inputs(2, t, 1), true).isPresent(), t + " tokens");
+            }
+            assertTrue(recorded.of(inputs(3, 2, 1), true).isPresent());
+        }
+    }
+
     private static long[] places(RecordedPasses.Inputs inputs) {
         return new long[] {
             inputs.ids().device().data_ptr().address(),

@@ -15,18 +15,21 @@ class HostMemoryTest {
     private static final long ELEMENTS = 1L << 22;
 
     /// 16 MiB are 4,096 pages: taken, filled and freed 20 times they are faulted in once, where it is kept.
+    /// The best of five, since other threads may have the same heap.
     @Test
     void whatIsFreedIsGivenToTheNextWhoAsks() throws IOException {
         Torch.start(0);
-        assumeTrue(HostMemory.keepFreed(Map.of()), "not glibc");
-        fill();
-        long before = faults();
-        for (int i = 0; i < 20; i++) {
-            fill();
-        }
+        assumeTrue(HostMemory.keepFreed(Map.of()), "not glibc, or an older one");
         long pages = 20 * ELEMENTS * Float.BYTES / 4096;
-        long faults = faults() - before;
-        assertTrue(faults < pages / 4, faults + " faults for " + pages + " pages");
+        long fewest = Long.MAX_VALUE;
+        for (int attempt = 0; attempt < 5; attempt++) {
+            long before = faults();
+            for (int i = 0; i < 20; i++) {
+                fill();
+            }
+            fewest = Math.min(fewest, faults() - before);
+        }
+        assertTrue(fewest < pages / 4, fewest + " faults for " + pages + " pages");
     }
 
     @Test
