@@ -5,6 +5,7 @@ import java.util.Map;
 import java.util.function.DoubleSupplier;
 import org.sftnative.data.MicroBatch;
 import org.sftnative.data.Step;
+import org.sftnative.dist.World;
 import org.sftnative.metrics.RunEvent;
 import org.sftnative.metrics.RunListener;
 import org.sftnative.tensor.TorchErrors;
@@ -13,7 +14,8 @@ import org.sftnative.tensor.TorchErrors;
 ///
 /// @param limit most rollbacks of a run
 /// @param totalSteps of the whole run
-record Recovery(TrainLoop.Hooks hooks, RunListener listener, int limit, long totalSteps) {
+/// @param world whose ranks come to the same end
+record Recovery(TrainLoop.Hooks hooks, RunListener listener, int limit, long totalSteps, World world) {
     /// Updates skipped in a row after which a run is lost.
     static final int MAX_SKIPPED = 3;
 
@@ -25,10 +27,13 @@ record Recovery(TrainLoop.Hooks hooks, RunListener listener, int limit, long tot
     ///
     /// @throws RuntimeException the failure, if trying again would not help
     static int tooLarge(Step step, RuntimeException failure) {
+        if (!TorchErrors.isOutOfMemory(failure)) {
+            throw failure;
+        }
         MicroBatch largest = step.microBatches().stream()
                 .max(Comparator.comparingInt(MicroBatch::tokens))
-                .orElseThrow();
-        if (!TorchErrors.isOutOfMemory(failure) || largest.cuSeqlens().length <= 2) {
+                .orElseThrow(() -> failure);
+        if (largest.cuSeqlens().length <= 2) {
             throw failure; // one row is never split
         }
         return largest.tokens();
@@ -73,7 +78,7 @@ record Recovery(TrainLoop.Hooks hooks, RunListener listener, int limit, long tot
         SpikeState spikes = state.spikes();
         if (spikes.rollbacks() >= limit) {
             throw new DivergedException(what + "\n  after " + spikes.rollbacks()
-                    + " rollbacks (--spike-limit), the run has diverged" + goOn()
+                    + " rollbacks (--spike-limit), the run has diverged" + world.first(goOn())
                     + "\n  try a lower learning rate, or --on-spike warn");
         }
         RunState back = hooks.rollBack(state);
@@ -98,11 +103,13 @@ record Recovery(TrainLoop.Hooks hooks, RunListener listener, int limit, long tot
                 "step " + state.step() + ": loss " + loss + ", gradient norm " + gradNorm + ", the update was skipped";
         listener.on(new RunEvent.Warned(what));
         if (state.skipped() >= MAX_SKIPPED) {
-            throw new DivergedException(what + "\n  that was the third in a row: the run has diverged" + goOn()
-                    + "\n  try a lower learning rate");
+            throw new DivergedException(what + "\n  that was the third in a row: the run has diverged"
+                    + world.first(goOn()) + "\n  try a lower learning rate");
         }
     }
 
+    /// Waits for a checkpoint that is being written. What rank 0 says of it is for all, so that none of them ends
+    /// before it is there.
     private String goOn() {
         return hooks.lastGood()
                 .map(path -> "\n  the last good checkpoint is " + path + ": go on from it with --resume " + path)

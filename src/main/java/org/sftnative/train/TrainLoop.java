@@ -109,7 +109,7 @@ public final class TrainLoop {
         this.loads = new RankLoads(world);
         this.noise = new EmbeddingNoise(settings.neftuneNoiseAlpha(), settings.seed());
         this.totalSteps = totalSteps(settings, plan);
-        this.recovery = new Recovery(hooks, listener, guard.settings().spikeLimit(), totalSteps);
+        this.recovery = new Recovery(hooks, listener, guard.settings().spikeLimit(), totalSteps, world);
     }
 
     /// Optimizer steps of a whole run: `max_steps`, or the epochs' steps rounded up.
