@@ -2,6 +2,8 @@ package org.sftnative.cli;
 
 import java.io.IOException;
 import java.io.PrintStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -71,6 +73,9 @@ final class LaunchCommand {
     private int await(List<Process> ranks, LinkedBlockingQueue<Process> ended) throws InterruptedException {
         int first = 0;
         for (int left = ranks.size(); left > 0; left--) {
+            if (first != 0) {
+                ranks.stream().filter(LaunchCommand::isStopped).forEach(Process::destroyForcibly);
+            }
             Process rank = first == 0 ? ended.take() : ended.poll(GRACE_SECONDS, TimeUnit.SECONDS);
             if (rank == null) {
                 err.println(left + (left == 1 ? " rank" : " ranks") + " did not end with the others: killed");
@@ -82,6 +87,16 @@ final class LaunchCommand {
             }
         }
         return first;
+    }
+
+    /// Whether a process was stopped, and so cannot end by itself; not known but on Linux.
+    private static boolean isStopped(Process process) {
+        try {
+            String stat = Files.readString(Path.of("/proc/" + process.pid() + "/stat"));
+            return stat.startsWith(") T", stat.lastIndexOf(')'));
+        } catch (IOException gone) {
+            return false;
+        }
     }
 
     private Process start(LaunchSettings settings, List<String> arguments, int local, int port) throws IOException {
