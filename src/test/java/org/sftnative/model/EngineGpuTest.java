@@ -5,8 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.sftnative.support.TensorAssert.assertBitEqual;
 
-import java.lang.reflect.InvocationTargetException;
-import java.lang.reflect.Proxy;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
@@ -29,6 +27,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 import org.sftnative.ops.AtenOps;
 import org.sftnative.ops.CudaOps;
 import org.sftnative.ops.Ops;
+import org.sftnative.support.OpsCalls;
 import org.sftnative.tensor.Devices;
 import org.sftnative.tensor.Dtype;
 import org.sftnative.tensor.Tensors;
@@ -271,13 +270,13 @@ class EngineGpuTest {
     }
 
     private static Ops without(Ops ops) {
-        return withRecorder(ops, Optional.empty());
+        return OpsCalls.with(ops, "recorder", Optional.empty());
     }
 
     /// @param calls become how often something was recorded, and replayed
     private static Ops counting(Ops ops, int[] calls) {
         Ops.Recorder recorder = ops.recorder().orElseThrow();
-        return withRecorder(ops, Optional.of(new Ops.Recorder() {
+        return OpsCalls.with(ops, "recorder", Optional.of(new Ops.Recorder() {
             @Override
             public Ops.Recording recorded(Runnable work) {
                 calls[0]++;
@@ -301,20 +300,6 @@ class EngineGpuTest {
                 recorder.close();
             }
         }));
-    }
-
-    private static Ops withRecorder(Ops ops, Optional<Ops.Recorder> recorder) {
-        return (Ops) Proxy.newProxyInstance(
-                Ops.class.getClassLoader(), new Class<?>[] {Ops.class}, (_, method, arguments) -> {
-                    if (method.getName().equals("recorder")) {
-                        return recorder;
-                    }
-                    try {
-                        return method.invoke(ops, arguments);
-                    } catch (InvocationTargetException e) {
-                        throw e.getCause();
-                    }
-                });
     }
 
     private Ops ops() {

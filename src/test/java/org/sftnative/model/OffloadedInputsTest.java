@@ -9,9 +9,6 @@ import static org.sftnative.model.Recompute.OFFLOAD;
 import static org.sftnative.model.Recompute.SELECTIVE;
 import static org.sftnative.support.TensorAssert.assertBitEqual;
 
-import java.lang.reflect.InvocationTargetException;
-import java.lang.reflect.Method;
-import java.lang.reflect.Proxy;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
@@ -37,6 +34,7 @@ import org.sftnative.config.LoraInit;
 import org.sftnative.ops.AtenOps;
 import org.sftnative.ops.Ops;
 import org.sftnative.support.LivePointers;
+import org.sftnative.support.OpsCalls;
 import org.sftnative.tensor.Copies;
 import org.sftnative.tensor.Devices;
 import org.sftnative.tensor.Dtype;
@@ -290,7 +288,7 @@ class OffloadedInputsTest {
         LlamaConfig config = config(5);
         Copies copies = new HardCopies(When.LATE);
         int[] calls = {0};
-        Ops failing = ops((method, args) -> {
+        Ops failing = OpsCalls.to((method, args) -> {
             if (method.getName().equals(where) && ++calls[0] == call) {
                 throw new RuntimeException("CUDA out of memory. Tried to allocate 2.00 GiB.");
             }
@@ -402,24 +400,8 @@ class OffloadedInputsTest {
                 List.of());
     }
 
-    private interface Call {
-        Object run(Method method, Object[] args) throws ReflectiveOperationException;
-    }
-
-    private static Ops ops(Call call) {
-        return (Ops) Proxy.newProxyInstance(
-                Ops.class.getClassLoader(), new Class<?>[] {Ops.class}, (proxy, method, args) -> {
-                    try {
-                        return call.run(method, args);
-                    } catch (InvocationTargetException e) {
-                        throw e.getCause();
-                    }
-                });
-    }
-
     /// The CPU's operations with other copies.
     private static Ops with(Copies copies) {
-        Ops aten = new AtenOps();
-        return ops((method, args) -> method.getName().equals("copies") ? copies : method.invoke(aten, args));
+        return OpsCalls.with(new AtenOps(), "copies", copies);
     }
 }

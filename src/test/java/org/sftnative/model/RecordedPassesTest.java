@@ -5,8 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.sftnative.support.TensorAssert.assertBitEqual;
 
-import java.lang.reflect.InvocationTargetException;
-import java.lang.reflect.Proxy;
 import java.util.Optional;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Tensor;
@@ -16,6 +14,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.sftnative.ops.AtenOps;
 import org.sftnative.ops.Ops;
+import org.sftnative.support.OpsCalls;
 import org.sftnative.tensor.Devices;
 import org.sftnative.tensor.Tensors;
 
@@ -235,18 +234,7 @@ class RecordedPassesTest {
     }
 
     private Ops recording() {
-        AtenOps ops = new AtenOps();
-        return (Ops) Proxy.newProxyInstance(
-                Ops.class.getClassLoader(), new Class<?>[] {Ops.class}, (_, method, arguments) -> {
-                    if (method.getName().equals("recorder")) {
-                        return Optional.of(tape);
-                    }
-                    try {
-                        return method.invoke(ops, arguments);
-                    } catch (InvocationTargetException e) {
-                        throw e.getCause();
-                    }
-                });
+        return OpsCalls.with(new AtenOps(), "recorder", Optional.of(tape));
     }
 
     private PackedBatch batch(int seed, int... lengths) {

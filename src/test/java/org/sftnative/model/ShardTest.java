@@ -6,8 +6,6 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.sftnative.support.TensorAssert.assertNormClose;
 
-import java.lang.reflect.InvocationTargetException;
-import java.lang.reflect.Proxy;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -24,6 +22,7 @@ import org.sftnative.dist.World;
 import org.sftnative.dist.Worlds;
 import org.sftnative.ops.AtenOps;
 import org.sftnative.ops.Ops;
+import org.sftnative.support.OpsCalls;
 import org.sftnative.tensor.Devices;
 import org.sftnative.tensor.Dtype;
 import org.sftnative.tensor.Tensors;
@@ -358,15 +357,10 @@ class ShardTest {
 
     private static Ops watched(Consumer<String> before) {
         AtenOps ops = new AtenOps();
-        return (Ops) Proxy.newProxyInstance(
-                Ops.class.getClassLoader(), new Class<?>[] {Ops.class}, (_, method, arguments) -> {
-                    before.accept(method.getName());
-                    try {
-                        return method.invoke(ops, arguments);
-                    } catch (InvocationTargetException e) {
-                        throw e.getCause();
-                    }
-                });
+        return OpsCalls.to((method, arguments) -> {
+            before.accept(method.getName());
+            return method.invoke(ops, arguments);
+        });
     }
 
     private static void assertSame(Model model, float[] expected, List<float[]> kept) {

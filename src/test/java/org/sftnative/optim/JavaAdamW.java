@@ -6,7 +6,6 @@ import static java.lang.foreign.ValueLayout.JAVA_INT_UNALIGNED;
 import static java.lang.foreign.ValueLayout.JAVA_SHORT_UNALIGNED;
 
 import java.lang.foreign.MemorySegment;
-import java.lang.reflect.Proxy;
 import org.bytedeco.pytorch.Tensor;
 import org.sftnative.kernels.AdamW;
 import org.sftnative.kernels.AdamWReference;
@@ -14,6 +13,7 @@ import org.sftnative.ops.AdamWState;
 import org.sftnative.ops.AdamWUpdate;
 import org.sftnative.ops.AtenOps;
 import org.sftnative.ops.Ops;
+import org.sftnative.support.OpsCalls;
 import org.sftnative.tensor.Tensors;
 
 /// The card's AdamW on the CPU, in every mode and bit for bit: with what the kernel asks of addresses,
@@ -24,7 +24,7 @@ final class JavaAdamW {
     /// The mathematics of the CPU, but for this.
     static Ops ops() {
         AtenOps others = new AtenOps();
-        return (Ops) Proxy.newProxyInstance(Ops.class.getClassLoader(), new Class<?>[] {Ops.class}, (_, method, a) -> {
+        return OpsCalls.to((method, a) -> {
             if (!method.getName().equals("adamw")) {
                 return method.invoke(others, a);
             }

@@ -6,8 +6,6 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
-import java.lang.reflect.InvocationTargetException;
-import java.lang.reflect.Proxy;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -36,6 +34,7 @@ import org.sftnative.ops.AdamWUpdate;
 import org.sftnative.ops.AtenOps;
 import org.sftnative.ops.Ops;
 import org.sftnative.optim.AdamWOptimizer;
+import org.sftnative.support.OpsCalls;
 
 /// Memory that runs out, injected where a loss or an operation is computed: with libtorch's own words.
 class OutOfMemoryTest {
@@ -171,17 +170,12 @@ class OutOfMemoryTest {
         RunSettings settings = settings("none");
         int[] calls = {0};
         Ops aten = new AtenOps();
-        Ops ops = (Ops) Proxy.newProxyInstance(
-                Ops.class.getClassLoader(), new Class<?>[] {Ops.class}, (proxy, method, args) -> {
-                    if (method.getName().equals(operation) && ++calls[0] == 2) {
-                        throw new RuntimeException(CUDA);
-                    }
-                    try {
-                        return method.invoke(aten, args);
-                    } catch (InvocationTargetException e) {
-                        throw e.getCause();
-                    }
-                });
+        Ops ops = OpsCalls.to((method, args) -> {
+            if (method.getName().equals(operation) && ++calls[0] == 2) {
+                throw new RuntimeException(CUDA);
+            }
+            return method.invoke(aten, args);
+        });
         try (LoadedModel loaded = LoadedModel.open(settings.model());
                 Parameters weights = loaded.weights()) {
             weights.enableGradients();
