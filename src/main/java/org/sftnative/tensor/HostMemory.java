@@ -11,8 +11,8 @@ import java.util.Optional;
 
 /// Makes the C library keep what is freed for what is asked for next. By itself glibc gives large blocks back to the
 /// system at once, so that every operation's result is mapped anew and every page of it faults: two thirds of the
-/// faults
-/// of a step of the reference engine, and a tenth of its time.
+/// faults of a step of the reference engine, and up to a tenth of its time (4 rows, 4 times; at 16 rows it does not
+/// show).
 ///
 /// Blocks of more than about 64 MiB are mapped anew as before: a thread's heap of glibc is no larger. Other C
 /// libraries, older glibcs, and whoever set glibc's own variables (`MALLOC_..._`, `GLIBC_TUNABLES`), are left

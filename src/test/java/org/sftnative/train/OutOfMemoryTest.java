@@ -206,28 +206,6 @@ class OutOfMemoryTest {
         }
     }
 
-    private record NoHooks() implements TrainLoop.Hooks {
-        @Override
-        public RunEvent.Evaluated evaluate(RunState state) {
-            throw new AssertionError();
-        }
-
-        @Override
-        public boolean evaluates() {
-            return false;
-        }
-
-        @Override
-        public void save(RunState state) {
-            throw new AssertionError();
-        }
-
-        @Override
-        public RunControl.Request request() {
-            return RunControl.Request.NONE;
-        }
-    }
-
     private List<Double> losses(String out) {
         List<Double> losses = events.stream()
                 .filter(RunEvent.StepDone.class::isInstance)

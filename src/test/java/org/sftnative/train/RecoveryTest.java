@@ -11,7 +11,6 @@ import org.junit.jupiter.api.Test;
 import org.sftnative.data.Step;
 import org.sftnative.dist.World;
 import org.sftnative.dist.Worlds;
-import org.sftnative.metrics.RunEvent;
 
 /// What the ranks of a run that has diverged say, and when.
 class RecoveryTest {
@@ -40,25 +39,7 @@ class RecoveryTest {
     }
 
     private static TrainLoop.Hooks hooks(World world) {
-        return new TrainLoop.Hooks() {
-            @Override
-            public RunEvent.Evaluated evaluate(RunState state) {
-                throw new AssertionError();
-            }
-
-            @Override
-            public boolean evaluates() {
-                return false;
-            }
-
-            @Override
-            public void save(RunState state) {}
-
-            @Override
-            public RunControl.Request request() {
-                return RunControl.Request.NONE;
-            }
-
+        return new NoHooks() {
             @Override
             public Optional<Path> lastGood() {
                 if (!world.leads()) {
