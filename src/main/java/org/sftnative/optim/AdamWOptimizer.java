@@ -5,7 +5,10 @@ import java.util.Optional;
 import java.util.SequencedMap;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.NoGradGuard;
+import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.TensorVector;
+import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.sftnative.config.ShardingChoice;
 import org.sftnative.dist.Part;
@@ -13,7 +16,7 @@ import org.sftnative.dist.World;
 import org.sftnative.ops.AdamWState;
 import org.sftnative.ops.AdamWUpdate;
 import org.sftnative.ops.Ops;
-import org.sftnative.tensor.Devices;
+import org.sftnative.tensor.Readout;
 import org.sftnative.tensor.Scopes;
 import org.sftnative.tensor.Tensors;
 
@@ -34,7 +37,9 @@ public final class AdamWOptimizer implements AutoCloseable {
     private final Updater updater;
     private final List<RateGroup> groups;
     private final World world;
+    private final Readout readout;
     private long steps;
+    private boolean unread; // the last update's numbers
     private Optional<Tensor> clip = Optional.empty();
 
     /// [Ops#adamw], or [Offload#adamw].
@@ -97,6 +102,7 @@ public final class AdamWOptimizer implements AutoCloseable {
         this.gathers = sharded && !sharding.sharesWeights();
         this.summed = sharding.sharesGradients();
         this.part = sharded ? Part.of(elements, world.rank(), world.size()) : new Part(0, elements);
+        this.readout = new Readout(weights.device(), 2);
     }
 
     /// Updates done.
@@ -128,45 +134,63 @@ public final class AdamWOptimizer implements AutoCloseable {
     /// @param maxNorm 0: no clipping
     /// @return the norm before clipping
     public double step(double learningRate, double maxNorm) {
-        double norm = clip(maxNorm);
-        if (Double.isFinite(norm)) {
+        try (PointerScope _ = new PointerScope()) {
+            measure(maxNorm, Tensors.zeros(ScalarType.Float, weights.device()));
             update(learningRate);
-        } else {
-            forget();
+            return read().gradNorm();
         }
-        return norm;
     }
 
-    /// The norm of the gradient before clipping, and what clipping to a norm will make of it in the [#update] that
-    /// may follow; nothing is changed.
+    /// What the host learns of a step.
+    ///
+    /// @param lossSum over the label tokens of all ranks
+    /// @param gradNorm before clipping
+    public record Measured(double lossSum, double gradNorm) {
+        public boolean finite() {
+            return Double.isFinite(lossSum) && Double.isFinite(gradNorm);
+        }
+    }
+
+    /// Takes the norm of the whole step's gradient, and what clipping makes of it in the [#update] that may follow;
+    /// adds up the ranks' losses. The device does it when it comes to it: [#read] waits for the numbers.
     ///
     /// @param maxNorm 0: no clipping
-    public double clip(double maxNorm) {
+    /// @param lossSum fp32 scalar, of this rank; if that of all ranks is not finite, nothing is updated
+    public void measure(double maxNorm, Tensor lossSum) {
         forget();
         try (NoGradGuard _ = new NoGradGuard()) {
-            Tensor measured = Scopes.keep(() -> measure(maxNorm));
-            clip = Optional.of(measured);
-            try (PointerScope _ = new PointerScope()) {
-                return Tensors.floats(measured)[0]; // the one read of the device that a step's end costs
+            clip = Optional.of(Scopes.keep(() -> clip(maxNorm, lossSum)));
+        }
+    }
+
+    /// What `Ops.clip` gives, of the whole gradient; finite only if the loss is.
+    private Tensor clip(double maxNorm, Tensor lossSum) {
+        Tensor clip = ops.clip(gradients(part.from(), part.count()), maxNorm);
+        Tensor loss = Tensors.to(lossSum, clip.device()).to(ScalarType.Double).view(1);
+        if (world.size() > 1) {
+            Tensor norm = clip.narrow(0, 0, 1).to(ScalarType.Double);
+            Tensor sums = torch.cat(new TensorVector(loss, norm.mul(norm)), 0);
+            world.sum(sums);
+            loss = sums.narrow(0, 0, 1);
+            if (sharded) {
+                whole(clip, sums.narrow(0, 1, 1).sqrt(), maxNorm);
             }
         }
+        clip.narrow(0, 2, 1).mul_(loss.sub(loss).eq(new Scalar(0))); // Inf - Inf is NaN
+        readout.begin(torch.cat(new TensorVector(loss, clip.narrow(0, 0, 1).to(ScalarType.Double)), 0));
+        return clip;
     }
 
-    /// What `Ops.clip` gives, of the whole gradient.
-    private Tensor measure(double maxNorm) {
-        Tensor mine = ops.clip(gradients(part.from(), part.count()), maxNorm);
-        if (!sharded) {
-            return mine;
-        }
-        double[] values = Tensors.doubles(Tensors.to(mine.to(ScalarType.Double), Devices.cpu()));
-        double norm = Math.sqrt(World.sum(world.exchange(values[0] * values[0]), 0));
-        values[0] = norm;
-        values[1] = maxNorm > 0 ? Math.min(1, maxNorm / (norm + 1e-6)) : 1;
-        values[2] = Double.isFinite(norm) ? 1 : 0;
-        return Tensors.to(Tensors.ofDoubles(values).to(mine.scalar_type()), mine.device());
+    /// Makes of what is so of this rank's part what is so of all.
+    private static void whole(Tensor clip, Tensor norm, double maxNorm) {
+        Tensor most = torch.full_like(norm, new Scalar(maxNorm > 0 ? maxNorm : Double.POSITIVE_INFINITY));
+        clip.narrow(0, 0, 1).copy_(norm);
+        clip.narrow(0, 1, 1).copy_(most.div(norm.add(new Scalar(1e-6))).clamp_max(new Scalar(1.0)));
+        clip.narrow(0, 2, 1).copy_(torch.isfinite(norm));
     }
 
-    /// One update of every weight, by the gradient that [#clip] measured. The norm must be finite.
+    /// One update of every weight, by the gradient that [#measure] measured: nothing is updated, and no update
+    /// counted, if gradient or loss are not finite. The host need not know yet.
     ///
     /// @throws IllegalStateException without a measured gradient
     public void update(double learningRate) {
@@ -179,7 +203,19 @@ public final class AdamWOptimizer implements AutoCloseable {
             world.allGather(weights);
         }
         steps++;
+        unread = true;
         forget();
+    }
+
+    /// Waits for what [#measure] asked for, not for an [#update] after it.
+    public Measured read() {
+        double[] numbers = readout.await();
+        Measured measured = new Measured(numbers[0], numbers[1]);
+        if (unread && !measured.finite()) {
+            steps--; // the update was none
+        }
+        unread = false;
+        return measured;
     }
 
     /// The elements of a group in this rank's part.
@@ -210,8 +246,7 @@ public final class AdamWOptimizer implements AutoCloseable {
             throw new IllegalStateException("the moments are no longer zero");
         }
         reduce();
-        clip(0);
-        update(0); // zero gradients, zero moments and a rate of zero leave every bit as it was
+        step(0, 0); // zero gradients, zero moments and a rate of zero leave every bit as it was
         steps = 0;
     }
 
@@ -257,6 +292,7 @@ public final class AdamWOptimizer implements AutoCloseable {
     @Override
     public void close() {
         forget();
+        readout.close();
         offload.ifPresent(Offload::close);
         state.close();
     }

@@ -22,6 +22,11 @@ public final class Mark implements AutoCloseable {
         return event.orElseThrow();
     }
 
+    /// Waits, on the host, until what was given before is done.
+    void await() {
+        event.ifPresent(CUDAEvent::synchronize);
+    }
+
     @Override
     public void close() {
         event.ifPresent(Scopes::free);

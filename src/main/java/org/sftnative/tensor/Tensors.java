@@ -32,10 +32,9 @@ public final class Tensors {
         return torch.zeros(shape, options(type, device));
     }
 
-    /// Memory of the host that a card copies from while the host goes on: a copy from any other waits until all that
-    /// was
-    /// queued before it is done. It is scarce, so that much is copied the other way.
-    private static Tensor source(ScalarType type, Device device, long... shape) {
+    /// Memory of the host that a card copies from and to while the host goes on: a copy from any other waits until
+    /// all that was queued before it is done. It is scarce, so that much is copied the other way.
+    static Tensor onHost(ScalarType type, Device device, long... shape) {
         long elements = 1;
         for (long size : shape) {
             elements *= size;
@@ -55,14 +54,14 @@ public final class Tensors {
 
     /// (n) int64 on the device.
     public static Tensor ofLongs(long[] values, Device device) {
-        Tensor host = source(ScalarType.Long, device, values.length);
+        Tensor host = onHost(ScalarType.Long, device, values.length);
         MemorySegment.copy(values, 0, memory(host), ValueLayout.JAVA_LONG, 0, values.length);
         return queued(host, device);
     }
 
     /// (n) int64 on the device, from ints.
     public static Tensor ofInts(int[] values, Device device) {
-        Tensor host = source(ScalarType.Long, device, values.length);
+        Tensor host = onHost(ScalarType.Long, device, values.length);
         MemorySegment memory = memory(host);
         for (int i = 0; i < values.length; i++) {
             memory.setAtIndex(ValueLayout.JAVA_LONG, i, values[i]);
@@ -84,7 +83,7 @@ public final class Tensors {
 
     /// Fp32 of the given shape on the device.
     public static Tensor ofFloats(float[] values, Device device, long... shape) {
-        Tensor host = source(ScalarType.Float, device, shape);
+        Tensor host = onHost(ScalarType.Float, device, shape);
         if (host.numel() != values.length) {
             throw new IllegalArgumentException(values.length + " values for " + host.numel() + " elements");
         }

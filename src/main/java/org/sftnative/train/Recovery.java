@@ -2,7 +2,6 @@ package org.sftnative.train;
 
 import java.util.Comparator;
 import java.util.Map;
-import java.util.function.DoubleSupplier;
 import org.sftnative.data.MicroBatch;
 import org.sftnative.data.Step;
 import org.sftnative.dist.World;
@@ -54,9 +53,9 @@ record Recovery(TrainLoop.Hooks hooks, RunListener listener, int limit, long tot
     /// part, so that there is nothing to repeat.
     ///
     /// @param index the step's, from 0
-    double updating(long index, DoubleSupplier work) {
+    void updating(long index, Runnable work) {
         try {
-            return work.getAsDouble();
+            work.run();
         } catch (RuntimeException e) {
             if (!TorchErrors.isOutOfMemory(e)) {
                 throw e;

@@ -35,7 +35,12 @@ public record SpikeGuard(SpikeSettings settings) {
     /// @param after what is remembered if the run goes on
     public record Verdict(Action action, Optional<String> why, SpikeState after) {}
 
-    /// Judges a step before its update.
+    /// Whether a judgement may change the update of its step: then it comes before it.
+    boolean decides() {
+        return settings.onSpike() != SpikeChoice.WARN;
+    }
+
+    /// Judges a step.
     ///
     /// @param loss summed loss / label tokens of the step
     /// @param norm of its gradient before clipping

@@ -2,7 +2,6 @@ package org.sftnative.train;
 
 import java.nio.file.Path;
 import java.util.Optional;
-import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.sftnative.config.IntervalStrategy;
@@ -10,6 +9,7 @@ import org.sftnative.config.TrainingSettings;
 import org.sftnative.data.MicroBatch;
 import org.sftnative.data.Step;
 import org.sftnative.data.StepPlan;
+import org.sftnative.data.StepsAhead;
 import org.sftnative.dist.World;
 import org.sftnative.metrics.RunEvent;
 import org.sftnative.metrics.RunListener;
@@ -20,6 +20,7 @@ import org.sftnative.model.PackedBatch;
 import org.sftnative.optim.AdamWOptimizer;
 import org.sftnative.optim.Schedule;
 import org.sftnative.tensor.Devices;
+import org.sftnative.tensor.Scopes;
 import org.sftnative.tensor.Tensors;
 
 /// The training loop, top to bottom: take the rows of a step, forward and backward over its micro-batches, clip,
@@ -41,7 +42,6 @@ public final class TrainLoop {
     private final EmbeddingNoise noise;
     private final World world;
     private final RankLoads loads;
-    private final double[] mine = new double[2]; // summed loss, and the tokens of a micro-batch that was too large
     private final long totalSteps;
 
     /// What happens between steps.
@@ -124,6 +124,17 @@ public final class TrainLoop {
     /// @throws DivergedException if loss or gradient were not finite three steps in a row
     /// @throws RunLostException if there was no memory for an update
     public RunState run(RunState state) {
+        Tensor lossSum = Scopes.keep(
+                () -> Tensors.zeros(ScalarType.Float, model.parameters().device()));
+        try {
+            return run(state, new StepsAhead(plan, totalSteps), lossSum);
+        } finally {
+            Scopes.free(lossSum);
+        }
+    }
+
+    /// @param lossSum () of the step at hand, on the model's device
+    private RunState run(RunState state, StepsAhead steps, Tensor lossSum) {
         long lastLog = System.nanoTime();
         while (state.step() < totalSteps && !hooks.endsEarly()) {
             // 0. what is asked from outside is answered between two steps
@@ -142,49 +153,49 @@ public final class TrainLoop {
 
             // 1. the rows of this step: a function of the seed and the step's number, nothing else; this rank's part
             int microBatchTokens = state.microBatchTokens() > 0 ? state.microBatchTokens() : plan.microBatchTokens();
-            Step step = plan.step(state.step(), microBatchTokens);
+            Step step = steps.step(state.step(), microBatchTokens);
 
             // 2. gradients add up over micro-batches, then ranks; each loss is divided by the whole step's label tokens
-            mine[0] = 0;
-            mine[1] = 0;
+            int mine = 0;
             try {
-                mine[0] = forwardBackward(step, state.step());
+                forwardBackward(step, state.step(), lossSum);
             } catch (RuntimeException e) {
-                mine[1] = Recovery.tooLarge(step, e);
+                mine = Recovery.tooLarge(step, e);
             }
             model.endStep();
-            double[][] ranks = world.exchange(mine);
-            int tooLarge = (int) World.max(ranks, 1);
+            int tooLarge = (int) World.max(world.exchange(mine), 0);
             if (tooLarge > 0) {
                 state = state.withMicroBatchTokens(recovery.smaller(tooLarge, state.step()));
                 model.shrink();
                 continue; // the same rows from the first one on: nothing was updated, and gradients begin anew
             }
-            double lossSum = World.sum(ranks, 0);
             optimizer.reduce();
 
-            // 3. clip once, on the whole gradient, and update; a loss or gradient that is not finite updates nothing
-            double gradNorm = recovery.updating(state.step(), () -> optimizer.clip(settings.maxGradNorm()));
-            boolean finite = Double.isFinite(lossSum) && Double.isFinite(gradNorm);
-            SpikeGuard.Verdict verdict = guard.judge(state.spikes(), lossSum / step.labelTokens(), gradNorm);
+            // 3. clip once, on the whole gradient, and update; a loss or gradient that is not finite updates nothing.
+            // Numbers are read while the device updates, unless the guard decides by them what to do
+            recovery.updating(state.step(), () -> optimizer.measure(settings.maxGradNorm(), lossSum));
+            if (!guard.decides()) {
+                update(state, state.spikes());
+            }
+            AdamWOptimizer.Measured measured = optimizer.read();
+            double loss = measured.lossSum() / step.labelTokens();
+            SpikeGuard.Verdict verdict = guard.judge(state.spikes(), loss, measured.gradNorm());
             if (verdict.action() == SpikeGuard.Action.ROLL_BACK) {
                 state = recovery.rollBack(state, verdict.why().orElse(""));
                 lastLog = System.nanoTime();
                 continue;
             }
-            double learningRate = schedule.at(state.step()) * verdict.after().rateFactor();
-            if (finite && verdict.action() == SpikeGuard.Action.UPDATE) {
-                recovery.updating(state.step(), () -> {
-                    optimizer.update(learningRate);
-                    return 0;
-                });
+            if (guard.decides() && measured.finite() && verdict.action() == SpikeGuard.Action.UPDATE) {
+                update(state, verdict.after());
             }
-            state = state.plus(step.tokens(), step.labelTokens(), lossSum, finite, verdict.after());
+            double learningRate = learningRate(state, verdict.after());
+            state = state.plus(
+                    step.tokens(), step.labelTokens(), measured.lossSum(), measured.finite(), verdict.after());
 
             // 4. tell
             boolean lost = state.skipped() >= Recovery.MAX_SKIPPED;
             boolean log = state.step() % settings.loggingSteps() == 0 || state.step() == totalSteps || lost;
-            listener.on(stepDone(state, gradNorm, learningRate, System.nanoTime() - lastLog, log));
+            listener.on(stepDone(state, measured.gradNorm(), learningRate, System.nanoTime() - lastLog, log));
             loads.trained(step);
             if (log) {
                 loads.told(state.step()).ifPresent(listener::on);
@@ -192,8 +203,8 @@ public final class TrainLoop {
             if (verdict.why().isPresent()) {
                 listener.on(SpikeGuard.alert(state.step(), verdict.why().get()));
             }
-            if (!finite) {
-                recovery.skipped(state, lossSum / step.labelTokens(), gradNorm);
+            if (!measured.finite()) {
+                recovery.skipped(state, loss, measured.gradNorm());
             }
             if (log) {
                 state = state.logged();
@@ -204,6 +215,14 @@ public final class TrainLoop {
             lastLog += evaluateAndSave(state);
         }
         return state;
+    }
+
+    private double learningRate(RunState state, SpikeState spikes) {
+        return schedule.at(state.step()) * spikes.rateFactor();
+    }
+
+    private void update(RunState state, SpikeState spikes) {
+        recovery.updating(state.step(), () -> optimizer.update(learningRate(state, spikes)));
     }
 
     /// @return the nanoseconds that it took
@@ -218,20 +237,13 @@ public final class TrainLoop {
         return System.nanoTime() - began;
     }
 
-    /// Gradients of this rank's part of a step, from zero.
-    ///
-    /// @return the summed loss of its label tokens, read from the device once
-    private double forwardBackward(Step step, long index) {
+    /// Gradients of this rank's part of a step, from zero, and the summed loss of its label tokens.
+    private void forwardBackward(Step step, long index, Tensor lossSum) {
         model.startStep(step.microBatches().size()); // none where there are fewer rows than ranks
-        try (PointerScope _ = new PointerScope()) {
-            Tensor sum = Tensors.zeros(ScalarType.Float, model.parameters().device());
-            double scale = 1.0 / step.labelTokens();
-            for (MicroBatch micro : step.microBatches()) {
-                try (PointerScope _ = new PointerScope()) {
-                    sum.add_(model.accumulate(upload(micro, index), loss, scale));
-                }
-            }
-            return sum.item_double();
+        Scopes.run(lossSum::zero_);
+        double scale = 1.0 / step.labelTokens();
+        for (MicroBatch micro : step.microBatches()) {
+            Scopes.run(() -> lossSum.add_(model.accumulate(upload(micro, index), loss, scale)));
         }
     }
 

@@ -34,6 +34,9 @@ final class JavaAdamW {
     }
 
     private static void update(Tensor weights, Tensor gradients, AdamWState s, AdamWUpdate u, Tensor clip) {
+        if (Tensors.floats(clip)[2] == 0) {
+            return;
+        }
         boolean places = s.masters() == AdamWState.Masters.STOCHASTIC || s.moments() != AdamWState.Moments.FP32;
         long first = places ? u.first() : 0; // as CudaOps has it
         int n = (int) weights.numel();

@@ -183,7 +183,7 @@ record Updates(
         }
     }
 
-    private static byte[] bytes(Tensor tensor) {
+    static byte[] bytes(Tensor tensor) {
         return Tensors.memory(Tensors.to(tensor, Devices.cpu())).toArray(ValueLayout.JAVA_BYTE);
     }
 
