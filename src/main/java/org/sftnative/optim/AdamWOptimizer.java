@@ -102,7 +102,7 @@ public final class AdamWOptimizer implements AutoCloseable {
         this.gathers = sharded && !sharding.sharesWeights();
         this.summed = sharding.sharesGradients();
         this.part = sharded ? Part.of(elements, world.rank(), world.size()) : new Part(0, elements);
-        this.readout = new Readout(weights.device(), 2);
+        this.readout = new Readout(weights, 2);
     }
 
     /// Updates done.

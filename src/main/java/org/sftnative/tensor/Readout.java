@@ -1,5 +1,6 @@
 package org.sftnative.tensor;
 
+import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Device;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
@@ -12,12 +13,16 @@ public final class Readout implements AutoCloseable {
     private final Mark never;
     private final Mark arrived;
 
+    /// @param beside a tensor of the device
     /// @param n numbers at a time
-    public Readout(Device device, int n) {
-        host = Scopes.keep(() -> Tensors.onHost(ScalarType.Double, device, n));
-        work = Lane.current(device);
-        never = Mark.on(device);
-        arrived = Mark.on(device);
+    public Readout(Tensor beside, int n) {
+        try (PointerScope _ = new PointerScope()) {
+            Device device = beside.device();
+            host = Scopes.keep(() -> Tensors.onHost(ScalarType.Double, device, n));
+            work = Lane.current(device);
+            never = Mark.on(device);
+            arrived = Mark.on(device);
+        }
     }
 
     /// Asks for numbers, behind all that the device was asked for before. Those of the call before are gone.
