@@ -27,7 +27,7 @@ import org.sftnative.tensor.Devices;
 import org.sftnative.tensor.Tensors;
 
 /// Nothing in a step waits for the card, but for the loss and the norm of its gradient: libtorch fails at whatever else
-/// would.
+/// would. (With `offload_optimizer` a step ends when its state is back in the host's memory: there the host waits.)
 @Tag("gpu")
 class QueuedStepsGpuTest {
     private static final int FIRST = 4; // by then memory is taken, and algorithms are chosen
@@ -64,7 +64,6 @@ class QueuedStepsGpuTest {
         "recompute, full",
         "recompute, offload",
         "moments, block8",
-        "offload_optimizer, true",
         "lora_r, 4",
         "micro_batch_tokens, 300",
         "neftune_noise_alpha, 5"

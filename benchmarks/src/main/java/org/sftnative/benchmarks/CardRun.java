@@ -1,7 +1,9 @@
 package org.sftnative.benchmarks;
 
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Deque;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -49,7 +51,8 @@ import org.sftnative.tensor.Tensors;
 ///
 /// A case has a name and options, `fix1b_2048:recompute=selective,micro=8192`: micro (tokens of a micro-batch),
 /// recompute, masters, moments, steps (of a round), ops=aten, lora (rank of adapters over a frozen model), base (bf16,
-/// nf4_double, nf4, int8: how a frozen model is kept).
+/// nf4_double, nf4, int8: how a frozen model is kept), parts=waited (the card is waited for before and after the
+/// optimizer, whose seconds are told).
 final class CardRun implements AutoCloseable {
     /// C, F, layers, H, K, V, tied.
     private record Shape(int c, int f, int layers, int h, int k, int v, boolean tied, boolean bias) {}
@@ -97,12 +100,19 @@ final class CardRun implements AutoCloseable {
     private final Adapters adapters;
     private final AdamWOptimizer optimizer;
     private final LlamaEngine engine;
+    private final boolean waits;
+    private final Deque<Rows> ahead = new ArrayDeque<>();
     private RandomGenerator random = new SplittableRandom(1);
+    private long ended = System.nanoTime();
+
+    /// @param batches ids, targets, cu_seqlens of each micro-batch
+    private record Rows(int[] lengths, List<int[][]> batches) {}
 
     /// What a step did.
     ///
     /// @param flops of the model; recomputation does not count
-    /// @param optimizerSeconds of `seconds`
+    /// @param seconds since loss and norm of the step before were there
+    /// @param optimizerSeconds of `seconds`; 0 unless they are asked for
     record Step(long tokens, double flops, double loss, double norm, double seconds, double optimizerSeconds) {}
 
     /// Builds a case; the memory of the one before should be free.
@@ -121,6 +131,7 @@ final class CardRun implements AutoCloseable {
         LlamaConfig config = config(shape);
         steps = Integer.parseInt(options.getOrDefault("steps", String.valueOf(of.steps)));
         micro = Integer.parseInt(options.getOrDefault("micro", "1000000"));
+        waits = options.getOrDefault("parts", "").equals("waited");
         Recompute recompute =
                 Recompute.valueOf(options.getOrDefault("recompute", "SELECTIVE").toUpperCase());
         Tensors.zeros(ScalarType.Float, device, 1).close(); // the allocator knows no device before its first use
@@ -152,28 +163,59 @@ final class CardRun implements AutoCloseable {
         return steps;
     }
 
-    /// Begins the rows anew: the steps of each round see the same.
+    /// Begins the rows anew: the steps of each round see the same. In a run they are made while the card computes.
     void rewind() {
         random = new SplittableRandom(1);
+        ahead.clear();
+        makeRows(steps);
     }
 
-    /// One step, with the card waited for.
+    /// Makes the rows of the next steps.
+    void makeRows(int steps) {
+        for (int i = 0; i < steps; i++) {
+            int[] lengths = lengths(of, random);
+            ahead.add(new Rows(lengths, cut(lengths, micro, shape.v, random)));
+        }
+    }
+
+    /// One step, as the training loop does it: the update may still go on when this returns.
     Step step() {
-        int[] lengths = lengths(of, random);
-        List<int[][]> batches = cut(lengths, micro, shape.v, random);
-        Devices.synchronize(device);
-        long began = System.nanoTime();
-        double loss = forwardBackward(engine, batches, lengths, device);
-        long middle = System.nanoTime();
-        double norm = optimizer.step(2e-5, 1.0);
-        Devices.synchronize(device);
-        long ended = System.nanoTime();
-        long tokens = Arrays.stream(lengths).sum();
-        double squares = Arrays.stream(lengths).mapToDouble(n -> (double) n * n).sum();
+        if (ahead.isEmpty()) {
+            makeRows(1);
+        }
+        Rows rows = ahead.remove();
+        long began = ended;
+        AdamWOptimizer.Measured measured;
+        long middle;
+        try (PointerScope _ = new PointerScope()) {
+            Tensor loss = forwardBackward(rows);
+            middle = waited();
+            optimizer.measure(1.0, loss);
+            optimizer.update(2e-5);
+            measured = optimizer.read();
+        }
+        ended = waited();
+        long tokens = Arrays.stream(rows.lengths).sum();
+        double squares =
+                Arrays.stream(rows.lengths).mapToDouble(n -> (double) n * n).sum();
         long matmul = ParameterLayout.of(config(shape)).parameterCount() - (shape.tied ? 0L : (long) shape.v * shape.c);
         // frozen matrices have no weight gradient: 4 a weight, not 6
         double flops = (frozen ? 4.0 : 6.0) * matmul * tokens + 6.0 * shape.layers * shape.c * squares;
-        return new Step(tokens, flops, loss, norm, (ended - began) / 1e9, (ended - middle) / 1e9);
+        return new Step(
+                tokens,
+                flops,
+                measured.lossSum() / labels(rows.lengths),
+                measured.gradNorm(),
+                (ended - began) / 1e9,
+                waits ? (ended - middle) / 1e9 : 0);
+    }
+
+    /// The time, once the card has done all, if that is asked for.
+    private long waited() {
+        if (waits) {
+            Devices.synchronize(device);
+        }
+        return System.nanoTime();
     }
 
     /// Bytes of the engine's own buffers on the card.
@@ -232,20 +274,23 @@ final class CardRun implements AutoCloseable {
         };
     }
 
-    private static double forwardBackward(LlamaEngine engine, List<int[][]> batches, int[] lengths, Device device) {
-        long labels = Arrays.stream(lengths).mapToLong(n -> n - 1).sum();
+    private static long labels(int[] lengths) {
+        return Arrays.stream(lengths).mapToLong(n -> n - 1).sum();
+    }
+
+    /// @return the summed loss
+    private Tensor forwardBackward(Rows rows) {
         engine.startStep();
-        try (PointerScope _ = new PointerScope();
-                NoGradGuard _ = new NoGradGuard()) {
-            Tensor sum = Tensors.zeros(ScalarType.Float, device);
-            for (int[][] batch : batches) {
+        Tensor sum = Tensors.zeros(ScalarType.Float, device);
+        try (NoGradGuard _ = new NoGradGuard()) {
+            for (int[][] batch : rows.batches) {
                 try (PointerScope _ = new PointerScope()) {
                     PackedBatch packed = PackedBatch.of(batch[0], batch[1], batch[2], device);
-                    sum.add_(engine.accumulate(packed, new CrossEntropy(), 1.0 / labels));
+                    sum.add_(engine.accumulate(packed, new CrossEntropy(), 1.0 / labels(rows.lengths)));
                 }
             }
-            return sum.item_double() / labels;
         }
+        return sum;
     }
 
     /// Rows cut into micro-batches in their order: ids, targets, cu_seqlens of each.

@@ -36,6 +36,7 @@ public final class GpuWorkloads {
         try (CardRun run = new CardRun(spec, device)) {
             StringBuilder losses = new StringBuilder();
             List<CardRun.Step> steps = new ArrayList<>();
+            run.makeRows(WARM + run.steps());
             for (int i = 0; i < WARM + run.steps(); i++) {
                 CardRun.Step step = run.step();
                 losses.append(String.format(Locale.ROOT, " %.3f/%.2f", step.loss(), step.norm()));
