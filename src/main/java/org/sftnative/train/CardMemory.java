@@ -8,8 +8,8 @@ import org.sftnative.metrics.Units;
 import org.sftnative.model.LlamaConfig;
 import org.sftnative.model.LlamaEngine;
 import org.sftnative.model.ParameterLayout;
-import org.sftnative.model.Parameters;
 import org.sftnative.model.Recompute;
+import org.sftnative.model.Shares;
 import org.sftnative.ops.AdamWState.Masters;
 import org.sftnative.ops.AdamWState.Moments;
 import org.sftnative.optim.Offload;
@@ -40,14 +40,12 @@ record CardMemory(LlamaConfig config, Need need, Device device, double bytes, do
     record Need(double fixed, double updated, double perToken) {
         /// @param ranks that share out what sharding says
         static Need ofAll(LlamaConfig config, Masters masters, ShardingChoice sharding, int ranks) {
-            ParameterLayout layout = ParameterLayout.of(config);
-            double n = layout.numel();
-            double part = sharding.sharesOptimizer() ? n / ranks : n;
-            double headGradient = 4.0 * config.vocabSize() * config.hiddenSize();
-            double working = Parameters.workingElements(layout);
-            double weights = sharding.sharesWeights() ? 2 * (part + working) : 2 * n;
-            double gradients = sharding.sharesGradients() ? 2 * part + 4 * working : 2 * n + headGradient;
-            return new Need(weights + gradients + (masters == Masters.SPLIT ? 2 * part : 0), part, 0);
+            Shares shares = new Shares(ParameterLayout.of(config), sharding, ranks);
+            double updated = shares.updated();
+            double headGradient = sharding.sharesGradients() ? 0 : 4.0 * config.vocabSize() * config.hiddenSize();
+            double weights = 2.0 * shares.weights();
+            double gradients = shares.gradientBytes(2) + headGradient;
+            return new Need(weights + gradients + (masters == Masters.SPLIT ? 2 * updated : 0), updated, 0);
         }
 
         /// The same with the optimizer's state on the host, but for two pieces of it.
