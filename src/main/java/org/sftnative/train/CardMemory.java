@@ -68,6 +68,19 @@ record CardMemory(LlamaConfig config, Need need, Device device, double bytes, do
         }
     }
 
+    /// Refuses to gather weights that ranks share out on a host that has no room for all of them, as rank 0
+    /// does to save them.
+    ///
+    /// @param bytes of all weights
+    /// @param free bytes of the host's memory
+    static void checkGathering(long bytes, long free) {
+        if (bytes > free) {
+            throw new InputException("sharding zero3: rank 0 gathers the weights to save them, which takes "
+                    + Units.bytes(bytes) + " of its host's memory, which has " + Units.bytes(free)
+                    + " free\n  start rank 0 on a host with more, or train adapters (--lora-r)");
+        }
+    }
+
     /// The widest moments that leave room for some tokens, nothing but norms and SwiGLU computed again.
     Moments moments() {
         List<Recompute> selective = Recompute.SELECTIVE.everywhere(config.nLayer());
