@@ -17,6 +17,7 @@ import org.sftnative.config.DownloadSettings;
 import org.sftnative.config.EvalSettings;
 import org.sftnative.config.ExportSettings;
 import org.sftnative.config.GenerateSettings;
+import org.sftnative.config.InfoSettings;
 import org.sftnative.config.InitSettings;
 import org.sftnative.config.MergeSettings;
 import org.sftnative.config.ReportSettings;
@@ -56,6 +57,7 @@ public final class CommandLineProgram {
     static final SettingsSchema<GenerateSettings> GENERATE = SettingsSchema.of(GenerateSettings.class);
     static final SettingsSchema<ChatSettings> CHAT = SettingsSchema.of(ChatSettings.class);
     static final SettingsSchema<ServeSettings> SERVE = SettingsSchema.of(ServeSettings.class);
+    static final SettingsSchema<InfoSettings> INFO = SettingsSchema.of(InfoSettings.class);
     static final SettingsSchema<InitSettings> INIT = SettingsSchema.of(InitSettings.class);
     static final SettingsSchema<MergeSettings> MERGE = SettingsSchema.of(MergeSettings.class);
 
@@ -165,9 +167,9 @@ public final class CommandLineProgram {
             }
             case "init" -> out.println(work.init(bind(INIT, command)));
             case "info" ->
-                out.println(work.info(models.directory(
-                                Path.of(Arguments.value(command.matchedPositionalValue(0, ""))), HubClient.Need.MODEL))
-                        .stripTrailing());
+                out.println(
+                        work.info(located(INFO, resolved(INFO, command, "model_name_or_path"), HubClient.Need.MODEL))
+                                .stripTrailing());
             case "checkpoints" ->
                 work.checkpoints(Path.of(Arguments.value(command.matchedPositionalValue(0, ""))))
                         .forEach(out::println);
@@ -290,6 +292,7 @@ public final class CommandLineProgram {
         out.append("\n## serve\n").append(SettingsPrinter.markdown(SERVE));
         out.append("\n## report\n").append(SettingsPrinter.markdown(ReportCommand.REPORT));
         out.append("\n## dashboard\n").append(SettingsPrinter.markdown(DashboardCommand.DASHBOARD));
+        out.append("\n## info\n").append(SettingsPrinter.markdown(INFO));
         out.append("\n## init\n").append(SettingsPrinter.markdown(INIT));
         out.append("\n## merge\n").append(SettingsPrinter.markdown(MERGE));
         out.append("\n## export\n").append(SettingsPrinter.markdown(EXPORT));

@@ -197,17 +197,15 @@ final class Commands {
                         .index("0")
                         .description("org/name or org/name@revision; the same as --model")
                         .build());
-        CommandSpec info = command(
-                "info", "Shape, parameter count and training memory of a model.", "sft-native info models/base");
-        info.addPositional(PositionalParamSpec.builder()
-                .paramLabel("MODEL")
-                .type(String.class)
-                .required(true)
-                .arity("1")
-                .index("0")
-                .description("directory of the model, or org/name[@revision] on the Hub")
-                .build());
-        root.addSubcommand("info", info);
+        add(
+                root,
+                "info",
+                "Shape, parameter count and training memory of a model.",
+                "sft-native info models/base --sharding zero3 --ranks 8",
+                List.of(),
+                CommandLineProgram.INFO);
+        directories(
+                root, "info", "MODEL", "0..1", "directory of the model, or org/name[@revision]; the same as --model");
         CommandSpec checkpoints =
                 command("checkpoints", "List and verify the checkpoints of a run.", "sft-native checkpoints out");
         checkpoints.addPositional(PositionalParamSpec.builder()

@@ -8,6 +8,7 @@ import java.util.function.Consumer;
 import org.sftnative.config.EvalSettings;
 import org.sftnative.config.ExportSettings;
 import org.sftnative.config.GenerateSettings;
+import org.sftnative.config.InfoSettings;
 import org.sftnative.config.InitSettings;
 import org.sftnative.config.MergeSettings;
 import org.sftnative.config.ReportSettings;
@@ -100,8 +101,8 @@ final class Rooms implements Work {
     }
 
     @Override
-    public String info(Path model) {
-        try (ModelDirectory directory = ModelDirectory.open(model)) {
+    public String info(InfoSettings settings) {
+        try (ModelDirectory directory = ModelDirectory.open(settings.modelNameOrPath())) {
             LlamaConfig c = LlamaConfig.of(directory.config());
             StringBuilder text = new StringBuilder();
             text.append(c.modelType() + ", "
@@ -111,10 +112,12 @@ final class Rooms implements Work {
                     + c.nHead() + " heads on " + c.nKvHead() + " of " + c.headDim() + ", vocabulary " + c.vocabSize()
                     + ", " + c.maxPositionEmbeddings() + " positions" + (c.tieWordEmbeddings() ? ", tied head" : "")
                     + "\n\n");
-            text.append("What training takes, 4096 tokens at a time, besides the JVM and libtorch (about 0.4 GiB):\n");
+            text.append("What training takes" + ranks(settings)
+                    + ", 4096 tokens at a time, besides the JVM and libtorch (about 0.4 GiB):\n");
             text.append(
                     "  precision             weights+gradients  optimizer  activations  checkpointed  offloaded  total\n");
-            for (MemoryEstimate m : MemoryEstimate.of(c, DEFAULT_MICRO_BATCH_TOKENS)) {
+            for (MemoryEstimate m :
+                    MemoryEstimate.of(c, DEFAULT_MICRO_BATCH_TOKENS, settings.sharding(), settings.ranks())) {
                 text.append(String.format(
                         "  %-21s %-18s %-10s %-12s %-13s %-10s %s%n",
                         m.mode(),
@@ -127,5 +130,11 @@ final class Rooms implements Work {
             }
             return text.toString();
         }
+    }
+
+    private static String ranks(InfoSettings settings) {
+        return settings.ranks() == 1
+                ? ""
+                : " on each of " + settings.ranks() + " ranks with sharding " + settings.sharding();
     }
 }

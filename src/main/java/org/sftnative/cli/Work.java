@@ -6,6 +6,7 @@ import java.util.function.Consumer;
 import org.sftnative.config.EvalSettings;
 import org.sftnative.config.ExportSettings;
 import org.sftnative.config.GenerateSettings;
+import org.sftnative.config.InfoSettings;
 import org.sftnative.config.InitSettings;
 import org.sftnative.config.MergeSettings;
 import org.sftnative.config.ReportSettings;
@@ -46,5 +47,5 @@ public interface Work {
     String export(ExportSettings settings) throws Exception;
 
     /// What is known of a model directory, without loading its weights: lines of text.
-    String info(Path model) throws Exception;
+    String info(InfoSettings settings) throws Exception;
 }

@@ -4,7 +4,8 @@ package org.sftnative.config;
 public record DistSettings(
         @Setting(
                 doc = "what ranks share out instead of each holding it: none, zero1 (the optimizer's state),"
-                        + " zero2 (gradients too) or zero3 (weights too)",
+                        + " zero2 (gradients too) or zero3 (weights too); of adapters the optimizer's state, and with zero3"
+                        + " the frozen model's weights",
                 value = "none")
         ShardingChoice sharding,
 

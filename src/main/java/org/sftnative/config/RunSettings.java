@@ -43,6 +43,11 @@ public record RunSettings(
         if (!adapters && (model.loadIn_4bit() || model.loadIn_8bit())) {
             throw new InputException("a quantised model cannot be trained itself\n  add adapters: --lora-r 16");
         }
+        if (dist.sharding().sharesWeights() && (model.loadIn_4bit() || model.loadIn_8bit())) {
+            String packed = model.loadIn_4bit() ? "load_in_4bit" : "load_in_8bit";
+            throw new InputException("sharding zero3 shares out weights as they are, and " + packed + " packs them"
+                    + "\n  use --sharding zero1, where every rank holds the packed weights, or leave out " + packed);
+        }
         if (monitor.earlyStoppingPatience() > 0 && training.evalStrategy() == IntervalStrategy.NO) {
             throw new InputException("early_stopping_patience needs evaluations, eval_strategy is no"
                     + "\n  set eval_strategy to steps or epoch");

@@ -70,6 +70,7 @@ final class AdaptedProduct implements Product {
     private final boolean dora;
     private final boolean covers; // whether every column of y has an adapter
     private Tensor kept; // (T, r): u
+    private boolean stale = true; // whether the norms are of weights before
 
     /// @param parts not empty; their As and the As' gradients lie side by side
     /// @param a (r, in) the As of all parts
@@ -102,13 +103,14 @@ final class AdaptedProduct implements Product {
         }
     }
 
-    /// The norms of this step's W + s B A: once a step, in fp32.
+    /// The adapters may have changed.
     void refresh() {
-        if (!dora) {
-            return;
-        }
+        stale = dora;
+    }
+
+    /// The norms of this step's W + s B A: once a step, in fp32, where W is at hand.
+    private void norms(Tensor w) {
         Scopes.run(() -> {
-            Tensor w = frozen.get();
             for (Part part : parts) {
                 part.magnitude().ifPresent(m -> {
                     Tensor sum = torch.addmm(
@@ -132,6 +134,10 @@ final class AdaptedProduct implements Product {
                 ops.matmul(Form.NT, x, a, u, false);
             }
             Tensor w = frozen.get();
+            if (stale) {
+                norms(w);
+                stale = false;
+            }
             boolean first = covers && !(dora && dropout.isPresent());
             if (!first) {
                 ops.matmul(Form.NT, x, w, y, false);

@@ -1,6 +1,7 @@
 package org.sftnative.model;
 
 import java.util.Optional;
+import java.util.function.Function;
 import org.bytedeco.pytorch.Tensor;
 import org.sftnative.tensor.Scopes;
 import org.sftnative.tensor.Tensors;
@@ -9,7 +10,14 @@ import org.sftnative.tensor.Tensors;
 ///
 /// @param dense weights as they are computed with; all of them, unless the blocks' matrices are packed
 /// @param packed the blocks' matrices in fewer bits
-public record FrozenBase(Parameters dense, Optional<PackedMatrices> packed) implements AutoCloseable {
+/// @param whole gives a weight that is not packed, by its name
+public record FrozenBase(Parameters dense, Optional<PackedMatrices> packed, Function<String, Tensor> whole)
+        implements AutoCloseable {
+    /// Of which this process has every weight.
+    public FrozenBase(Parameters dense, Optional<PackedMatrices> packed) {
+        this(dense, packed, dense::weight);
+    }
+
     /// A whole model, nothing packed.
     public static FrozenBase of(Parameters dense) {
         return new FrozenBase(dense, Optional.empty());
@@ -18,7 +26,7 @@ public record FrozenBase(Parameters dense, Optional<PackedMatrices> packed) impl
     /// A weight by its Hugging Face name; a packed one is unpacked into new memory of the scope around the call.
     public Tensor weight(String name) {
         if (packed.isEmpty() || !packed.get().has(name)) {
-            return dense.weight(name);
+            return whole.apply(name);
         }
         return Scopes.yield(() -> {
             long[] shape = packed.get().shape(name);

@@ -65,7 +65,7 @@ final class FusedWeights implements AutoCloseable {
         if (adapters.isEmpty()) {
             parameters.enableGradients();
         }
-        shard = adapters.isEmpty() ? parameters.shard() : Optional.empty();
+        shard = parameters.shard();
         sink = keep(Scopes.keep(() ->
                 Tensors.zeros(ScalarType.Float, parameters.device(), adapters.isPresent() ? config.hiddenSize() : 0)));
         unpacked = keep(Scopes.keep(() -> Tensors.empty(

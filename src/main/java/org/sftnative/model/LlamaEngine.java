@@ -81,6 +81,7 @@ public final class LlamaEngine implements CausalLm {
         this.policies = List.copyOf(policies);
         this.weights = new FusedWeights(config, base, adapters, ops);
         this.first = firstTrained();
+        weights.shard.ifPresent(shard -> shard.backwardTo(first));
         this.recorded = adapters.isEmpty() && weights.shard.isEmpty() && !policies.contains(Recompute.OFFLOAD)
                 ? ops.recorder().map(recorder -> new RecordedPasses(recorder, parameters.device()))
                 : Optional.empty();
@@ -114,11 +115,14 @@ public final class LlamaEngine implements CausalLm {
 
     @Override
     public void endStep() {
-        if (weights.shard.isPresent()) {
-            weights.shard.get().finish();
-        } else if (fresh) {
+        weights.shard.ifPresent(Shard::finish);
+        if (fresh && !sharesGradients()) {
             trained.zeroGradients();
         }
+    }
+
+    private boolean sharesGradients() {
+        return weights.shard.filter(Shard::sharesGradients).isPresent();
     }
 
     @Override
@@ -145,7 +149,7 @@ public final class LlamaEngine implements CausalLm {
                 Tensor sum = headBackward(normed, wanted.targets(), loss, scale);
                 weights.done();
                 pass.backward();
-                fresh = weights.shard.isPresent(); // what is sent is written by every pass
+                fresh = sharesGradients(); // what is sent is written by every pass
                 return sum;
             }
         });

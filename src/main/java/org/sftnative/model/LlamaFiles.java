@@ -45,11 +45,8 @@ public final class LlamaFiles {
         try {
             layout.slots().values().stream()
                     .filter(slot -> parameters.kept(slot).count() > 0)
-                    .forEach(slot -> Scopes.run(() -> {
-                        Tensor weight = Tensors.empty(dtype.scalarType(), Devices.cpu(), slot.shape());
-                        read(directory, slot.name(), weight, dtype);
-                        parameters.keep(slot, weight);
-                    }));
+                    .forEach(slot -> Scopes.run(
+                            () -> parameters.keep(slot, weight(directory, slot.name(), dtype, Devices.cpu()))));
         } catch (RuntimeException e) {
             parameters.close();
             throw e;
@@ -67,6 +64,28 @@ public final class LlamaFiles {
         ParameterLayout layout =
                 packed.isPresent() ? ParameterLayout.withoutProjections(config) : ParameterLayout.of(config);
         return new FrozenBase(load(directory, config, layout, dtype, device, packed), packed);
+    }
+
+    /// Loads one rank's part of a model that is not trained itself; single weights are read from its files again.
+    ///
+    /// @throws InputException as [#load] does
+    public static FrozenBase loadFrozenPart(
+            ModelDirectory directory, LlamaConfig config, Dtype dtype, Device device, World world) {
+        return new FrozenBase(
+                loadPart(directory, config, dtype, device, world),
+                Optional.empty(),
+                name -> weight(directory, name, dtype, device));
+    }
+
+    private static Tensor weight(ModelDirectory directory, String name, Dtype dtype, Device device) {
+        return Scopes.yield(() -> {
+            long[] shape = directory.info(name).shape().stream()
+                    .mapToLong(Long::longValue)
+                    .toArray();
+            Tensor weight = Tensors.empty(dtype.scalarType(), device, shape);
+            read(directory, name, weight, dtype);
+            return weight;
+        });
     }
 
     private static Parameters load(

@@ -55,7 +55,7 @@ public final class Parameters implements AutoCloseable {
 
     /// Allocates a rank's part of the weights alone, all zero.
     ///
-    /// @param layout of a model that is trained itself
+    /// @param layout of a model, none of whose matrices are packed
     public static Parameters shared(ParameterLayout layout, Dtype dtype, Device device, World world) {
         return new Parameters(layout, dtype, device, Part.of(layout.numel(), world.rank(), world.size()), true);
     }
@@ -157,7 +157,12 @@ public final class Parameters implements AutoCloseable {
     /// Allocates this rank's part of the gradients instead, and what passes write them to; where weights are
     /// shared out too, also what passes read these from. For a model that is trained itself.
     public void shareGradients(World world) {
-        shard = Optional.of(new Shard(this, world));
+        shard = Optional.of(new Shard(this, world, true));
+    }
+
+    /// Allocates what passes read weights from that ranks share out: of a frozen model.
+    public void shareWeights(World world) {
+        shard = Optional.of(new Shard(this, world, false));
     }
 
     /// Elements of the buffers that passes write to where ranks share gradients out; and of those that they read
@@ -173,7 +178,7 @@ public final class Parameters implements AutoCloseable {
 
     /// The gradients that this rank keeps, flat: all of them, or its part.
     public Tensor keptGradients() {
-        return shard.map(Shard::keptGradients).orElseGet(this::flatGradients);
+        return shard.flatMap(Shard::keptGradients).orElseGet(this::flatGradients);
     }
 
     /// Bytes of gradients, and of the buffers that passes write them to.
@@ -183,7 +188,7 @@ public final class Parameters implements AutoCloseable {
 
     /// Where a pass writes the gradients of some elements: (n).
     Tensor gradients(long from, long n) {
-        return shard.map(s -> s.gradients(from, n))
+        return shard.flatMap(s -> s.gradients(from, n))
                 .orElseGet(() -> flatGradients().narrow(0, from, n));
     }
 

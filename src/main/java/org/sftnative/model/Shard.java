@@ -15,8 +15,9 @@ import org.sftnative.model.Pieces.Piece;
 import org.sftnative.tensor.Scopes;
 import org.sftnative.tensor.Tensors;
 
-/// What ranks share out of a model that they train: each keeps the sum, over micro-batches and ranks, of
-/// its [Part] of the gradients; and, if they share out weights, its part of these and no more.
+/// What ranks share out of a model: of one that they train each keeps the sum, over micro-batches and ranks,
+/// of its [Part] of the gradients; and, if they share out weights, its part of these and no more. Of a frozen
+/// one they share out weights alone.
 ///
 /// A pass is a sequence of stages, and all ranks exchange the same pieces between the same stages. What a
 /// stage computes with is fetched, from the ranks that keep it, while the one before computes; gradients
@@ -33,41 +34,53 @@ final class Shard implements AutoCloseable {
     private final long numel;
     private final Part part;
     private final Tensor keptWeights;
-    private final Tensor keptGradients;
+    private final Optional<Tensor> keptGradients;
     private final Optional<Pieces> weights;
-    private final Pieces gradients;
+    private final Optional<Pieces> gradients;
     private final List<Stage> stages = new ArrayList<>(); // embedding, blocks, head; blocks, embedding
-    private final int forward; // how many are left without the backward pass
+    private int forward; // how many are left without the backward pass
     private boolean training;
     private int next;
     private int passes;
     private int rounds;
 
-    /// @param parameters whose gradients are shared out, and perhaps whose weights
-    Shard(Parameters parameters, World world) {
+    /// @param parameters whose weights are shared out, or gradients, or both
+    /// @param trained whether gradients are
+    Shard(Parameters parameters, World world, boolean trained) {
         ParameterLayout layout = parameters.layout();
         ScalarType type = parameters.dtype().scalarType();
         this.world = world;
         this.numel = layout.numel();
         this.part = Part.of(numel, world.rank(), world.size());
         this.keptWeights = parameters.keptWeights();
-        this.keptGradients = Scopes.keep(() -> Tensors.zeros(type, parameters.device(), part.count()));
+        this.keptGradients = trained
+                ? Optional.of(Scopes.keep(() -> Tensors.zeros(type, parameters.device(), part.count())))
+                : Optional.empty();
         this.weights =
                 parameters.shared() ? Optional.of(new Pieces(layout, type, parameters.device())) : Optional.empty();
-        this.gradients = new Pieces(layout, ScalarType.Float, parameters.device());
-        boolean tied = gradients.head() == gradients.embedding();
-        int blocks = gradients.blocks();
+        this.gradients =
+                trained ? Optional.of(new Pieces(layout, ScalarType.Float, parameters.device())) : Optional.empty();
+        backwardTo(0);
+    }
+
+    /// Says where backward passes end: at the lowest block of which, or below which, something is trained.
+    /// Before the first pass.
+    void backwardTo(int first) {
+        Pieces pieces = gradients.or(() -> weights).orElseThrow();
+        boolean tied = pieces.head() == pieces.embedding();
+        int blocks = pieces.blocks();
+        stages.clear();
         stages.add(new Stage(
                 weights.map(w -> List.of(w.embedding(), w.rest())).orElse(List.of()), Optional.empty(), false));
         for (int i = 0; i < blocks; i++) {
             stages.add(new Stage(reads(block(i)), Optional.empty(), false));
         }
-        stages.add(new Stage(reads(Pieces::head), tied ? Optional.empty() : Optional.of(gradients.head()), false));
+        stages.add(new Stage(reads(Pieces::head), tied ? Optional.empty() : gradients.map(Pieces::head), false));
         forward = stages.size();
-        for (int i = blocks - 1; i >= 0; i--) {
-            stages.add(new Stage(reads(block(i)), Optional.of(gradients.block(i)), false));
+        for (int i = blocks - 1; i >= first; i--) {
+            stages.add(new Stage(reads(block(i)), gradients.map(block(i)), false));
         }
-        stages.add(new Stage(List.of(), Optional.of(gradients.embedding()), !tied));
+        stages.add(new Stage(List.of(), gradients.map(Pieces::embedding), !tied));
     }
 
     private static Function<Pieces, Piece> block(int i) {
@@ -78,14 +91,19 @@ final class Shard implements AutoCloseable {
         return weights.map(piece).stream().toList();
     }
 
-    /// This rank's part of the gradients: (part.count).
-    Tensor keptGradients() {
+    /// Whether gradients are shared out: then each pass writes its own, and they are sent.
+    boolean sharesGradients() {
+        return gradients.isPresent();
+    }
+
+    /// This rank's part of the gradients, if they are shared out: (part.count).
+    Optional<Tensor> keptGradients() {
         return keptGradients;
     }
 
-    /// Where a pass writes the gradients of some elements.
-    Tensor gradients(long from, long n) {
-        return gradients.at(from, n);
+    /// Where a pass writes the gradients of some elements, if they are shared out.
+    Optional<Tensor> gradients(long from, long n) {
+        return gradients.map(g -> g.at(from, n));
     }
 
     /// Where a pass reads some weights, if they are shared out.
@@ -94,7 +112,8 @@ final class Shard implements AutoCloseable {
     }
 
     long gradientBytes() {
-        return keptGradients.nbytes() + gradients.bytes();
+        return keptGradients.map(Tensor::nbytes).orElse(0L)
+                + gradients.map(Pieces::bytes).orElse(0L);
     }
 
     /// Bytes of what passes read weights from, beside those that are kept.
@@ -108,8 +127,8 @@ final class Shard implements AutoCloseable {
     void start(int microBatches) {
         start(microBatches, true);
         quietly(() -> {
-            keptGradients.zero_();
-            gradients.rest().values().zero_();
+            keptGradients.ifPresent(Tensor::zero_);
+            gradients.ifPresent(g -> g.rest().values().zero_());
         });
     }
 
@@ -125,7 +144,9 @@ final class Shard implements AutoCloseable {
         rounds = (int) World.max(world.exchange(microBatches), 0);
         passes = 0;
         this.training = training;
-        weights.ifPresent(w -> w.buffers().forEach(Buffer::forget)); // they may have been updated
+        if (sharesGradients()) {
+            weights.ifPresent(w -> w.buffers().forEach(Buffer::forget)); // they may have been updated
+        }
     }
 
     /// A pass begins.
@@ -168,7 +189,7 @@ final class Shard implements AutoCloseable {
             stages.getFirst().reads.forEach(this::fetch); // of the next pass: the head has been read
         }
         if (next == forward - 1) {
-            gradients.buffers().forEach(this::keep); // what the pass before sent
+            gradients.ifPresent(g -> g.buffers().forEach(this::keep)); // what the pass before sent
         }
         stage.sends.ifPresent(piece -> {
             keep(piece.buffer());
@@ -201,13 +222,14 @@ final class Shard implements AutoCloseable {
 
     /// With each rank that keeps some of a piece.
     private void exchange(Piece piece, Exchange exchange) {
-        piece.buffer().hold(piece.of());
+        piece.buffer().forget(); // should it fail on the way, it has nothing whole
         for (int rank = 0; rank < world.size(); rank++) {
             Part theirs = Part.of(numel, rank, world.size()).and(piece.of());
             if (theirs.count() > 0) {
                 piece.buffer().add(exchange.begin(rank, piece.values(theirs), theirs));
             }
         }
+        piece.buffer().hold(piece.of());
     }
 
     /// Waits until what a buffer of gradients holds is sent, and keeps this rank's.
@@ -215,7 +237,7 @@ final class Shard implements AutoCloseable {
         buffer.await();
         Part mine = part.and(buffer.holds());
         if (mine.count() > 0) {
-            mine(keptGradients, mine).add_(new Piece(buffer.holds(), buffer).values(mine));
+            mine(keptGradients.orElseThrow(), mine).add_(new Piece(buffer.holds(), buffer).values(mine));
         }
         buffer.forget();
     }
@@ -238,8 +260,10 @@ final class Shard implements AutoCloseable {
                 done();
             }
             if (training) {
-                send(gradients.rest());
-                gradients.buffers().forEach(this::keep);
+                gradients.ifPresent(g -> {
+                    send(g.rest());
+                    g.buffers().forEach(this::keep);
+                });
             }
         });
     }
@@ -271,8 +295,8 @@ final class Shard implements AutoCloseable {
 
     @Override
     public void close() {
-        Scopes.free(keptGradients);
-        gradients.close();
+        keptGradients.ifPresent(Scopes::free);
+        gradients.ifPresent(Pieces::close);
         weights.ifPresent(Pieces::close);
     }
 }

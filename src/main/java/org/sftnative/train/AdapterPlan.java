@@ -7,6 +7,7 @@ import org.sftnative.InputException;
 import org.sftnative.config.LoraInit;
 import org.sftnative.config.LoraSettings;
 import org.sftnative.config.MomentChoice;
+import org.sftnative.config.ShardingChoice;
 import org.sftnative.config.TrainingSettings;
 import org.sftnative.metrics.Units;
 import org.sftnative.model.AdapterConfig;
@@ -15,6 +16,7 @@ import org.sftnative.model.Adapters;
 import org.sftnative.model.LlamaConfig;
 import org.sftnative.model.MemoryEstimate;
 import org.sftnative.model.ParameterLayout;
+import org.sftnative.model.Shares;
 import org.sftnative.ops.AdamWState.Moments;
 import org.sftnative.optim.RateGroup;
 
@@ -25,8 +27,31 @@ final class AdapterPlan {
 
     private AdapterPlan() {}
 
+    /// What ranks share out of the frozen model: its weights, or nothing.
+    ///
+    /// @param sharding that is asked for
+    static Shares base(ShardingChoice sharding, int ranks, LoadedModel loaded) {
+        boolean shared = sharding.sharesWeights() && ranks > 1;
+        return new Shares(
+                ParameterLayout.of(loaded.config()), shared ? ShardingChoice.ZERO3 : ShardingChoice.NONE, ranks);
+    }
+
+    /// What ranks share out of the adapters: at most the optimizer's state, for their gradients are small.
+    static ShardingChoice sharding(ShardingChoice sharding) {
+        return sharding.sharesGradients() ? ShardingChoice.ZERO1 : sharding;
+    }
+
     /// Tells of the adapters at the start of a run.
-    static void say(AdapterConfig config, LoraSettings lora, LoadedModel loaded, SequencedMap<String, String> said) {
+    ///
+    /// @param asked what ranks are to share out
+    /// @param base what they do of the frozen model
+    static void say(
+            AdapterConfig config,
+            LoraSettings lora,
+            LoadedModel loaded,
+            ShardingChoice asked,
+            Shares base,
+            SequencedMap<String, String> said) {
         List<AdapterSpec> specs = config.specs(loaded.config());
         List<String> saved = config.savedWeights(loaded.config());
         long count = config.trainedCount(loaded.config());
@@ -50,14 +75,24 @@ final class AdapterPlan {
                         Units.bytes(count * TRAINED_BYTES)));
         said.put(
                 "frozen",
-                Units.bytes(frozenBytes(loaded))
+                Units.bytes(frozenBytes(loaded, base))
                         + loaded.quantised()
                                 .map(kind -> ", matrices in " + kind)
-                                .orElse(""));
+                                .orElse("")
+                        + (base.sharding().sharesWeights() ? ", a part and what passes read the rest from" : ""));
+        if (asked.sharesGradients() && base.ranks() > 1) {
+            said.put(
+                    "sharding",
+                    asked + ": adapters as with zero1, for their gradients are small"
+                            + (base.sharding().sharesWeights() ? "; the frozen weights are shared out" : ""));
+        }
     }
 
     /// What training takes beside the engine's buffers.
-    static CardMemory.Need need(AdapterConfig config, LoadedModel loaded) {
+    ///
+    /// @param sharding of the adapters
+    /// @param base what ranks share out of the frozen model
+    static CardMemory.Need need(AdapterConfig config, LoadedModel loaded, ShardingChoice sharding, Shares base) {
         double trained = config.trainedCount(loaded.config());
         double ranks = config.rankSum(loaded.config());
         LlamaConfig c = loaded.config();
@@ -65,11 +100,12 @@ final class AdapterPlan {
         double scratch = config.useDora() || config.dropout() > 0 ? 12 * widest : 0; // passes of one product
         // 10: master, gradient, and the copy that is computed with; 4: what PiSSA began with
         double each = config.init() == LoraInit.PISSA ? 14 : 10;
-        return new CardMemory.Need(frozenBytes(loaded) + each * trained, trained, 2 * ranks + scratch);
+        double updated = sharding.sharesOptimizer() ? trained / base.ranks() : trained;
+        return new CardMemory.Need(frozenBytes(loaded, base) + each * trained, updated, 2 * ranks + scratch);
     }
 
-    private static long frozenBytes(LoadedModel loaded) {
-        return MemoryEstimate.frozenBytes(loaded.config(), loaded.dtype(), loaded.quantised());
+    private static long frozenBytes(LoadedModel loaded, Shares base) {
+        return MemoryEstimate.frozenBytes(base, loaded.config(), loaded.dtype(), loaded.quantised());
     }
 
     static Moments moments(TrainingSettings training) {

@@ -8,8 +8,8 @@ import org.sftnative.metrics.Units;
 import org.sftnative.model.LlamaConfig;
 import org.sftnative.model.LlamaEngine;
 import org.sftnative.model.ParameterLayout;
-import org.sftnative.model.Parameters;
 import org.sftnative.model.Recompute;
+import org.sftnative.model.Shares;
 import org.sftnative.ops.AdamWState.Masters;
 import org.sftnative.ops.AdamWState.Moments;
 import org.sftnative.optim.Offload;
@@ -40,14 +40,12 @@ record CardMemory(LlamaConfig config, Need need, Device device, double bytes, do
     record Need(double fixed, double updated, double perToken) {
         /// @param ranks that share out what sharding says
         static Need ofAll(LlamaConfig config, Masters masters, ShardingChoice sharding, int ranks) {
-            ParameterLayout layout = ParameterLayout.of(config);
-            double n = layout.numel();
-            double part = sharding.sharesOptimizer() ? n / ranks : n;
-            double headGradient = 4.0 * config.vocabSize() * config.hiddenSize();
-            double working = Parameters.workingElements(layout);
-            double weights = sharding.sharesWeights() ? 2 * (part + working) : 2 * n;
-            double gradients = sharding.sharesGradients() ? 2 * part + 4 * working : 2 * n + headGradient;
-            return new Need(weights + gradients + (masters == Masters.SPLIT ? 2 * part : 0), part, 0);
+            Shares shares = new Shares(ParameterLayout.of(config), sharding, ranks);
+            double updated = shares.updated();
+            double headGradient = sharding.sharesGradients() ? 0 : 4.0 * config.vocabSize() * config.hiddenSize();
+            double weights = 2.0 * shares.weights();
+            double gradients = shares.gradientBytes(2) + headGradient;
+            return new Need(weights + gradients + (masters == Masters.SPLIT ? 2 * updated : 0), updated, 0);
         }
 
         /// The same with the optimizer's state on the host, but for two pieces of it.
@@ -67,6 +65,19 @@ record CardMemory(LlamaConfig config, Need need, Device device, double bytes, do
             throw new InputException("offload_optimizer: the optimizer's state takes " + Units.bytes(bytes)
                     + " of the host's memory, which has " + Units.bytes(free)
                     + " free\n  --moments bf16 takes about half of it, --moments block8 a quarter");
+        }
+    }
+
+    /// Refuses to gather weights that ranks share out on a host that has no room for all of them, as rank 0
+    /// does to save them.
+    ///
+    /// @param bytes of all weights
+    /// @param free bytes of the host's memory
+    static void checkGathering(long bytes, long free) {
+        if (bytes > free) {
+            throw new InputException("sharding zero3: rank 0 gathers the weights to save them, which takes "
+                    + Units.bytes(bytes) + " of its host's memory, which has " + Units.bytes(free)
+                    + " free\n  start rank 0 on a host with more, or train adapters (--lora-r)");
         }
     }
 

@@ -22,6 +22,7 @@ import org.sftnative.model.LlamaEngine;
 import org.sftnative.model.ParameterLayout;
 import org.sftnative.model.Parameters;
 import org.sftnative.model.Recompute;
+import org.sftnative.model.Shares;
 import org.sftnative.ops.AdamWState;
 import org.sftnative.ops.AdamWState.Masters;
 import org.sftnative.ops.AdamWState.Moments;
@@ -40,6 +41,8 @@ import org.sftnative.tensor.Dtype;
 ///
 /// @param adapters what is trained over the model; absent: the model itself
 /// @param fused the engine with written-out passes, else the reference model
+/// @param sharding what ranks share out of what is trained
+/// @param sharesBase whether they share out the weights of a frozen model
 /// @param ops the mathematics that is no matrix product
 /// @param microBatchTokens most tokens of a micro-batch
 /// @param said each decision and its reason, in order
@@ -47,6 +50,8 @@ record ComputePlan(
         LoadedModel loaded,
         Optional<AdapterConfig> adapters,
         boolean fused,
+        ShardingChoice sharding,
+        boolean sharesBase,
         Ops ops,
         List<Recompute> recompute,
         Masters masters,
@@ -67,19 +72,19 @@ record ComputePlan(
         Device device = loaded.device();
         boolean cuda = Devices.isCuda(device);
         boolean fused = fused(training, loaded, said);
-        ShardingChoice sharding = settings.dist().sharding();
-        if (sharding.sharesGradients() && (!fused || adapters.isPresent())) {
-            throw new InputException("sharding '" + sharding
-                    + "' is of a model that is trained itself, by the fused engine; here "
-                    + (fused ? "adapters are trained, whose gradients are small" : "the engine is the reference")
+        ShardingChoice asked = settings.dist().sharding();
+        if (!fused && (adapters.isPresent() ? asked.sharesWeights() : asked.sharesGradients())) {
+            throw new InputException("sharding '" + asked + "' is of the fused engine; here the engine is the reference"
                     + "\n  use --sharding zero1");
         }
+        ShardingChoice sharding = adapters.isPresent() ? AdapterPlan.sharding(asked) : asked;
         if (!fused && training.recompute() == RecomputeChoice.OFFLOAD) {
             throw new InputException("recompute 'offload' is of the fused engine; here the engine is the reference"
                     + "\n  use --gradient-checkpointing");
         }
         Ops ops = ops(cuda && fused, device, said);
-        adapters.ifPresent(config -> AdapterPlan.say(config, settings.lora(), loaded, said));
+        Optional<Shares> base = adapters.map(_ -> AdapterPlan.base(asked, ranks, loaded));
+        adapters.ifPresent(config -> AdapterPlan.say(config, settings.lora(), loaded, asked, base.orElseThrow(), said));
         Masters masters = loaded.dtype() == Dtype.F32 || adapters.isPresent() // adapters are fp32
                 ? Masters.FP32
                 : Masters.valueOf(training.masters().name());
@@ -87,7 +92,7 @@ record ComputePlan(
         if (masters == Masters.STOCHASTIC && !kernels) {
             throw new InputException("masters 'stochastic' needs the CUDA kernels\n  use --masters split");
         }
-        CardMemory.Need need = adapters.map(config -> AdapterPlan.need(config, loaded))
+        CardMemory.Need need = adapters.map(config -> AdapterPlan.need(config, loaded, sharding, base.orElseThrow()))
                 .orElseGet(() -> CardMemory.Need.ofAll(loaded.config(), masters, sharding, ranks));
         boolean offload = offloads(settings, device);
         CardMemory memory = new CardMemory(
@@ -119,7 +124,9 @@ record ComputePlan(
         said.put(
                 "micro_batch_tokens",
                 tokens + (training.microBatchTokens() > 0 ? "" : kernels ? " (fits)" : " (default)"));
-        return new ComputePlan(loaded, adapters, fused, ops, recompute, masters, moments, tokens, said);
+        boolean sharesBase = base.filter(b -> b.sharding().sharesWeights()).isPresent();
+        return new ComputePlan(
+                loaded, adapters, fused, sharding, sharesBase, ops, recompute, masters, moments, tokens, said);
     }
 
     /// The model that is trained.
@@ -137,8 +144,12 @@ record ComputePlan(
     }
 
     /// The gradients of what is trained: before the optimizer and the model, which use them.
-    void makeGradients(RunSettings settings, Trainee trainee, World world) {
-        if (settings.dist().sharding().sharesGradients()) {
+    /// And what passes read weights from, where ranks share these out.
+    void makeGradients(Trainee trainee, World world) {
+        if (sharesBase) {
+            trainee.adapted().orElseThrow().base().dense().shareWeights(world);
+        }
+        if (sharding.sharesGradients()) {
             trainee.weights().shareGradients(world);
         } else {
             trainee.weights().enableGradients();
@@ -159,7 +170,6 @@ record ComputePlan(
                 layout.decayed(),
                 0,
                 training.seed());
-        ShardingChoice sharding = settings.dist().sharding();
         long n = sharding.sharesOptimizer()
                 ? Part.of(layout.numel(), world.rank(), world.size()).count()
                 : layout.numel();

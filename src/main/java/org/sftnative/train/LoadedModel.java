@@ -162,7 +162,11 @@ public final class LoadedModel implements AutoCloseable {
     /// read, so that never more than one is there whole.
     ///
     /// @param ops reads quantised matrices
-    public FrozenBase frozen(Ops ops) {
+    /// @param sharing the ranks that each keep a part, if they do: then nothing is quantised
+    FrozenBase frozen(Ops ops, Optional<World> sharing) {
+        if (sharing.isPresent()) {
+            return LlamaFiles.loadFrozenPart(directory, config, dtype(), device, sharing.get());
+        }
         Optional<PackedMatrices> packed = quantised().map(kind -> new QuantisedMatrices(kind, ops, device));
         return LlamaFiles.loadFrozen(directory, config, dtype(), device, packed);
     }
@@ -173,7 +177,7 @@ public final class LoadedModel implements AutoCloseable {
         Ops ops = kernels && CudaOps.probe(device) instanceof CudaOps.Probe.Ready(CudaOps own, String _)
                 ? own
                 : new AtenOps();
-        return frozen(ops);
+        return frozen(ops, Optional.empty());
     }
 
     /// The model with the adapters that the settings name, for evaluation and generation.

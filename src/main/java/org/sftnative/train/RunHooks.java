@@ -19,6 +19,7 @@ import org.sftnative.model.CausalLm;
 import org.sftnative.model.LossFunction;
 import org.sftnative.model.Parameters;
 import org.sftnative.optim.AdamWOptimizer;
+import org.sftnative.tensor.Devices;
 import org.sftnative.tensor.TorchErrors;
 
 /// What a run does between steps: it scores the evaluation rows, answers what is asked from outside,
@@ -116,6 +117,12 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
         this.origin = origin;
         this.chatTemplate = chatTemplate;
         this.listener = listener;
+        if (world.leads() && model.parameters().shared()) {
+            CardMemory.checkGathering(
+                    model.parameters().dtype().bytes()
+                            * model.parameters().layout().numel(),
+                    Devices.freeBytes(Devices.cpu()));
+        }
         // taken now: what would have no room for it in an hour has none now
         this.snapshot = control.saves() && writes() ? Optional.of(newSnapshot()) : Optional.empty();
         this.savedStep = savedStep;

@@ -69,11 +69,11 @@ final class Trainee implements AutoCloseable {
             RunSettings settings, LoadedModel loaded, ComputePlan compute, Optional<Path> checkpoint, World world) {
         if (compute.adapters().isEmpty()) {
             Optional<World> sharing =
-                    Optional.of(world).filter(_ -> settings.dist().sharding().sharesWeights());
+                    Optional.of(world).filter(_ -> compute.sharding().sharesWeights());
             Parameters weights = Training.weights(loaded, settings.model(), checkpoint, sharing);
             return new Trainee(settings, loaded, sharing, weights, Optional.empty());
         }
-        FrozenBase base = loaded.frozen(compute.ops());
+        FrozenBase base = loaded.frozen(compute.ops(), Optional.of(world).filter(_ -> compute.sharesBase()));
         try {
             AdapterConfig config = compute.adapters().get();
             Adapters adapters = adapters(settings, loaded, config, base, checkpoint);

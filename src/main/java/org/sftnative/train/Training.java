@@ -148,13 +148,13 @@ public final class Training {
                 if (!trainee.weights().shared()) {
                     world.broadcast(trainee.weights().flatWeights());
                 }
-                compute.makeGradients(settings, trainee, world);
+                compute.makeGradients(trainee, world);
                 try (AdamWOptimizer optimizer = compute.optimizer(settings, trainee, world);
                         CausalLm model = compute.model(trainee)) {
                     LossFunction loss = recipe.loss();
                     OptimizerParts parts = new OptimizerParts(
                             world,
-                            settings.dist().sharding().sharesOptimizer() && world.size() > 1,
+                            compute.sharding().sharesOptimizer() && world.size() > 1,
                             settings.dist().ddpTimeout() * 1000L);
                     Checkpoints checkpoints = new Checkpoints(
                             training.outputDir(),

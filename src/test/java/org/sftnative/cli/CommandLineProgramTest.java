@@ -23,6 +23,7 @@ import org.sftnative.InputException;
 import org.sftnative.config.EvalSettings;
 import org.sftnative.config.ExportSettings;
 import org.sftnative.config.GenerateSettings;
+import org.sftnative.config.InfoSettings;
 import org.sftnative.config.InitSettings;
 import org.sftnative.config.MergeSettings;
 import org.sftnative.config.ReportSettings;
@@ -115,7 +116,8 @@ class CommandLineProgramTest {
                 "train --no-shuffle false | option '--no-shuffle' takes no value / it says no already; --shuffle says yes",
                 "train --max_steps 1.5 | setting 'max_steps' (--max-steps) is '1.5', must be a whole number of at most 2147483647",
                 "train --config none.yaml | settings file none.yaml does not exist",
-                "info | MODEL is missing / see sft-native info --help",
+                "info | a setting is missing / --model: directory of the model, or org/name[@revision] on the Hub",
+                "checkpoints | OUT is missing / see sft-native checkpoints --help",
                 "eval --model m | a setting is missing / --eval-file: rows to score: files, directories or globs, each a data set of the report",
             })
     void badInputExitsWithTwoAndSaysWhatToDo(String line, String text) {
@@ -352,14 +354,14 @@ class CommandLineProgramTest {
         }
 
         @Override
-        public String info(Path model) throws Exception {
+        public String info(InfoSettings settings) throws Exception {
             switch (failure) {
                 case null -> {}
                 case Exception e -> throw e;
                 case Error e -> throw e;
                 default -> throw new AssertionError(failure);
             }
-            return "shape of " + model;
+            return "shape of " + settings.modelNameOrPath();
         }
     }
 }

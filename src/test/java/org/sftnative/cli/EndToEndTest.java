@@ -2,6 +2,7 @@ package org.sftnative.cli;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -22,9 +23,11 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.sftnative.cli.Program.Outcome;
+import org.sftnative.io.ModelDirectory;
 import org.sftnative.io.SafetensorsFile;
 import org.sftnative.io.TensorInfo;
 import org.sftnative.metrics.Units;
+import org.sftnative.model.LlamaConfig;
 import org.sftnative.tensor.Dtype;
 import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.ObjectNode;
@@ -196,6 +199,43 @@ class EndToEndTest {
                 out.startsWith("llama, " + Units.count(elements) + " parameters, stored as bfloat16\n"
                         + "3 layers, hidden 96, ffn 256, 3 heads on 1 of 32, vocabulary 2048, 1024 positions\n"),
                 out);
+    }
+
+    /// Of one process, and of each of two by the table of docs/SCALE.md.
+    @Test
+    void infoSaysWhatARankHolds() {
+        String alone = Program.run("info", Program.BASE.toString()).succeeded().out();
+        assertTrue(alone.contains("What training takes, 4096 tokens"), alone);
+        assertTrue(alone.contains("  NF4, LoRA r 16"), alone);
+        String shared = Program.run("info", Program.BASE.toString(), "--sharding", "zero3", "--ranks", "2")
+                .succeeded()
+                .out();
+        assertTrue(shared.contains("What training takes on each of 2 ranks with sharding zero3, 4096 tokens"), shared);
+        assertFalse(shared.contains("NF4"), shared); // packed weights are not shared out
+        double p;
+        double working;
+        try (ModelDirectory directory = ModelDirectory.open(Program.BASE)) {
+            LlamaConfig c = LlamaConfig.of(directory.config());
+            double block = c.hiddenSize() * (2.0 * c.qSize() + 2.0 * c.kvSize() + 3.0 * c.intermediateSize());
+            double table = (double) c.vocabSize() * c.hiddenSize();
+            double norms = (2.0 * c.nLayer() + 1) * c.hiddenSize();
+            p = c.nLayer() * block + 2 * table + norms;
+            working = 2 * block + table + norms;
+        }
+        assertRow(alone, "fp32", 8 * p, 8 * p);
+        assertRow(shared, "fp32", 8 * p / 2 + 8 * working, 8 * p / 2);
+        assertRow(shared, "bf16", 4 * p / 2 + 6 * working, 10 * p / 2);
+        assertEquals(
+                2, Program.run("info", Program.BASE.toString(), "--ranks", "0").status());
+    }
+
+    private static void assertRow(String text, String mode, double held, double state) {
+        String row = text.lines()
+                .filter(line -> line.startsWith("  " + mode + "  "))
+                .findFirst()
+                .orElseThrow();
+        String expected = String.format("  %-21s %-18s %s", mode, Units.bytes((long) held), Units.bytes((long) state));
+        assertTrue(row.startsWith(expected), row + " is not " + expected);
     }
 
     @ParameterizedTest

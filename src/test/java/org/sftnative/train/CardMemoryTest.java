@@ -80,6 +80,17 @@ class CardMemoryTest {
     }
 
     @Test
+    void aHostWithoutRoomForTheGatheredWeightsIsRefusedWithBothNumbers() {
+        long gib = 1L << 30;
+        CardMemory.checkGathering(10 * gib, 10 * gib);
+        assertEquals(
+                "sharding zero3: rank 0 gathers the weights to save them, which takes 10.0 GiB of its host's memory,"
+                        + " which has 9.0 GiB free\n  start rank 0 on a host with more, or train adapters (--lora-r)",
+                assertThrows(InputException.class, () -> CardMemory.checkGathering(10 * gib, 9 * gib))
+                        .getMessage());
+    }
+
+    @Test
     void whatFitsIsNotComputedAgain() {
         CardMemory memory = memory(SMALL, CARD);
         List<Recompute> policies = memory.policies(Moments.FP32, CardMemory.ENOUGH_TOKENS);
