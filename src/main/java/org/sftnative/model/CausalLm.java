@@ -1,5 +1,6 @@
 package org.sftnative.model;
 
+import java.util.Optional;
 import org.bytedeco.pytorch.Tensor;
 
 /// A trainable causal language model: weights and gradients in flat buffers, and the three things a training loop asks
@@ -49,6 +50,11 @@ public interface CausalLm extends AutoCloseable {
 
     /// Logits of the given positions of a batch, without gradients: (rows, V) fp32.
     Tensor logits(PackedBatch batch, Tensor rows);
+
+    /// What the user should know of the passes so far, told once.
+    default Optional<String> warning() {
+        return Optional.empty();
+    }
 
     /// Gives back the memory that passes of the largest micro-batch so far needed: smaller ones follow.
     default void shrink() {}

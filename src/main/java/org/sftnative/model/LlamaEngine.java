@@ -126,6 +126,11 @@ public final class LlamaEngine implements CausalLm {
     }
 
     @Override
+    public Optional<String> warning() {
+        return recorded.flatMap(RecordedPasses::warning);
+    }
+
+    @Override
     public Tensor accumulate(PackedBatch batch, LossFunction loss, double scale) {
         if (batch.labelTokens() == 0) {
             return Tensors.zeros(ScalarType.Float, parameters.device());

@@ -38,6 +38,8 @@ final class RecordedPasses implements AutoCloseable {
     private final Set<Shape> seen = new HashSet<>();
     private final Map<Shape, Passes> shapes = new HashMap<>(); // that are recorded
     private boolean works = true;
+    private Optional<String> warning = Optional.empty();
+    private boolean warned;
 
     RecordedPasses(Ops.Recorder recorder, Device device) {
         this.recorder = recorder;
@@ -139,6 +141,7 @@ final class RecordedPasses implements AutoCloseable {
                     recordings.put(name, recorder.recorded(work));
                 } catch (RuntimeException e) {
                     works = false; // nothing of it has run
+                    warn(e);
                 }
             }
             if (recordings.containsKey(name)) {
@@ -158,6 +161,21 @@ final class RecordedPasses implements AutoCloseable {
                 Scopes.free(own.angles.rows());
             });
         }
+    }
+
+    private void warn(RuntimeException e) {
+        if (!warned) {
+            warned = true;
+            warning = Optional.of("passes cannot be recorded, and a small model trains slower: "
+                    + String.valueOf(e.getMessage()).lines().findFirst().orElse(""));
+        }
+    }
+
+    /// What the user has not been told yet.
+    Optional<String> warning() {
+        Optional<String> now = warning;
+        warning = Optional.empty();
+        return now;
     }
 
     /// Forgets all recordings: buffers that they use are no more.

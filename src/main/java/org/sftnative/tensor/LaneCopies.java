@@ -18,9 +18,15 @@ final class LaneCopies implements Copies {
     private final List<Tensor> memory = new ArrayList<>();
 
     LaneCopies(Device device) {
+        this(device, Lane.current(device), Lane.another(device));
+    }
+
+    /// @param work the lane of the device's work
+    /// @param beside that of the copies
+    LaneCopies(Device device, Lane work, Lane beside) {
         this.device = device;
-        work = Lane.current(device);
-        beside = Lane.another(device);
+        this.work = work;
+        this.beside = beside;
         never = mark();
     }
 

@@ -121,6 +121,18 @@ record CardMemory(LlamaConfig config, Need need, Device device, double bytes, do
         return taken + buffers + tokens * need.perToken() <= bytes && hostBytes(policies, tokens) <= hostBytes;
     }
 
+    /// Refuses to offload what the host has no room for, before any of it is pinned.
+    void checkHost(List<Recompute> policies, int tokens) {
+        double needed = hostBytes(policies, tokens);
+        if (needed > hostBytes) {
+            int fewer = (int) (tokens * hostBytes / needed) / STEP * STEP;
+            throw new InputException("recompute 'offload': micro-batches of " + tokens + " tokens take "
+                    + Units.bytes((long) needed) + " of the host's memory, of which " + Units.bytes((long) hostBytes)
+                    + " may be pinned\n  use " + (fewer > 0 ? "--micro-batch-tokens " + fewer + ", or " : "")
+                    + "--recompute full");
+        }
+    }
+
     private double hostBytes(List<Recompute> policies, int tokens) {
         return LlamaEngine.plannedHostBytes(config, policies, Dtype.BF16, tokens);
     }

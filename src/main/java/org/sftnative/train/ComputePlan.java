@@ -100,7 +100,7 @@ record ComputePlan(
                 offload ? need.offloaded(masters) : need,
                 device,
                 kernels ? Devices.totalBytes(device) : 0,
-                kernels ? mayPin(ranks) : 0);
+                cuda ? mayPin(ranks) : 0);
         Moments moments = adapters.isPresent() ? AdapterPlan.moments(training) : moments(training, memory, kernels);
         int wanted = training.microBatchTokens() > 0 ? training.microBatchTokens() : CardMemory.ENOUGH_TOKENS;
         List<Recompute> recompute =
@@ -121,6 +121,9 @@ record ComputePlan(
                 : kernels
                         ? memory.tokens(moments, recompute)
                         : cuda ? CUDA_TOKENS : fused ? CPU_TOKENS : CPU_AUTOGRAD_TOKENS;
+        if (cuda) {
+            memory.checkHost(recompute, tokens);
+        }
         said.put(
                 "micro_batch_tokens",
                 tokens + (training.microBatchTokens() > 0 ? "" : kernels ? " (fits)" : " (default)"));

@@ -199,6 +199,7 @@ final class RunHooks implements TrainLoop.Hooks, AutoCloseable {
 
     @Override
     public RunControl.Request request() {
+        model.warning().ifPresent(what -> listener.on(new RunEvent.Warned(what)));
         if (writing.filter(Future::isDone).isPresent()) {
             await();
         }

@@ -21,12 +21,13 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.sftnative.cli.Program.Outcome;
 import org.sftnative.io.Manifest;
+import org.sftnative.support.InMemory;
 
 /// What a stranger gets wrong ends in one screen that names it, status 2, and nothing written.
 class BadInputTest {
     private static final String GOOD = "{\"instruction\":\"Add.\",\"input\":\"1 and 2\",\"output\":\"3\"}";
 
-    @TempDir
+    @TempDir(factory = InMemory.class)
     Path dir;
 
     @ParameterizedTest

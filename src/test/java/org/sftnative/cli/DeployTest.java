@@ -18,6 +18,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.sftnative.support.InMemory;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.dataformat.yaml.YAMLMapper;
 
@@ -55,7 +56,7 @@ class DeployTest {
             "partition",
             "account");
 
-    @TempDir
+    @TempDir(factory = InMemory.class)
     Path dir;
 
     @Test

@@ -18,6 +18,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.sftnative.cli.Program.Outcome;
+import org.sftnative.support.InMemory;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
@@ -25,7 +26,7 @@ import tools.jackson.databind.json.JsonMapper;
 class LoraTest {
     private static final List<String> WEIGHTS = List.of("adapter_config.json", "adapter_model.safetensors");
 
-    @TempDir
+    @TempDir(factory = InMemory.class)
     Path dir;
 
     private Path rows;

@@ -21,10 +21,11 @@ import org.sftnative.cli.Program.Outcome;
 import org.sftnative.config.LoraInit;
 import org.sftnative.model.AdapterConfig;
 import org.sftnative.model.RandomAdapter;
+import org.sftnative.support.InMemory;
 
 /// `merge`, and adapters of `eval` and `generate`, on the project's small model.
 class MergeTest {
-    @TempDir
+    @TempDir(factory = InMemory.class)
     Path dir;
 
     private Path rows;

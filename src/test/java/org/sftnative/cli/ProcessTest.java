@@ -13,13 +13,14 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.sftnative.cli.Program.Outcome;
+import org.sftnative.support.InMemory;
 
 /// What only a process of its own shows: exit status, streams, the locale, what the JVM says.
 class ProcessTest {
     private static final Map<String, String> UTF_8 = Map.of("LC_ALL", "C.UTF-8");
     private static final Map<String, String> ASCII = Map.of("LC_ALL", "C");
 
-    @TempDir
+    @TempDir(factory = InMemory.class)
     Path dir;
 
     @Test

@@ -20,13 +20,14 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.sftnative.cli.Program.Outcome;
 import org.sftnative.io.SafetensorsFile;
+import org.sftnative.support.InMemory;
 
 /// A run that was stopped and goes on ends bit for bit as one that was not. 20 rows, 8 a step: 3 steps an epoch, the
 /// last one short; logged every 2 steps, so that a checkpoint at step 3 stands between two logged ones.
 class ResumeTest {
     private static final int STEPS = 7;
 
-    @TempDir
+    @TempDir(factory = InMemory.class)
     Path dir;
 
     private Path rows;
@@ -43,7 +44,7 @@ class ResumeTest {
     /// In the middle of an epoch, at its end, after the last step. Every other way to compute and to order rows is
     /// resumed in the middle of an epoch, and at all of them with `--slow`.
     @ParameterizedTest
-    @CsvSource({"fp32, fused", "fp32, reference", "bf16, fused", "bf16, reference", "bf16-autocast, reference"})
+    @CsvSource({"fp32, fused", "bf16, reference"})
     void resumedRunIsBitwiseTheUninterruptedOne(String precision, String engine) throws IOException {
         resumed("--precision " + precision + " --engine " + engine, 2, 3, STEPS);
     }
@@ -63,6 +64,9 @@ class ResumeTest {
     /// embeddings, recomputation, and every way of the CPU to keep bf16 weights.
     static List<String> waysToCompute() {
         return List.of(
+                "--engine reference",
+                "--precision bf16",
+                "--precision bf16-autocast --engine reference",
                 "--precision bf16 --masters none",
                 "--precision bf16 --masters split --micro-batch-tokens 200 --neftune-noise-alpha 5",
                 "--precision bf16-autocast --micro-batch-tokens 200 --gradient-checkpointing",

@@ -26,6 +26,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.sftnative.cli.Program.Outcome;
 import org.sftnative.support.Chromium;
+import org.sftnative.support.InMemory;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
@@ -42,7 +43,7 @@ class SeeingTest {
             "--eval-steps", "1",
             "--save-steps", "2");
 
-    @TempDir
+    @TempDir(factory = InMemory.class)
     Path dir;
 
     private Path rows;

@@ -28,6 +28,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.sftnative.cli.Program.Outcome;
 import org.sftnative.model.RandomAdapter;
+import org.sftnative.support.InMemory;
 import tools.jackson.databind.JsonNode;
 
 /// `serve` as a process of its own: adapters by name, checkpoints of a run that goes on, signals.
@@ -35,7 +36,7 @@ class ServeProcessTest {
     private static final String TEXT = "/v1/completions";
     private static final List<String> PROMPTS = List.of("The sun", "Name three", "什么是光合作用？");
 
-    @TempDir
+    @TempDir(factory = InMemory.class)
     Path dir;
 
     private final HttpClient client =

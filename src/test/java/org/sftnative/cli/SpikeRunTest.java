@@ -18,13 +18,14 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.sftnative.cli.Program.Outcome;
+import org.sftnative.support.InMemory;
 
 /// A run over 20 rows, one a step, of which the 18th is rubbish: its loss is a spike in each of two epochs, at steps
 /// 18 and 38.
 class SpikeRunTest {
     private static final int STEPS = 40;
 
-    @TempDir
+    @TempDir(factory = InMemory.class)
     Path dir;
 
     private Path rows;
@@ -80,8 +81,8 @@ class SpikeRunTest {
     void aRunWithRollbacksThatWasStoppedGoesOnBitForBit() throws IOException {
         String[] settings = {"--on-spike", "rollback", "--save-steps", "4", "--save-total-limit", "0"};
         train(whole, settings).succeeded();
-        // before a spike and right before it, after the rollback, between the two, at the end
-        for (int at : new int[] {8, 16, 20, 36, 40}) {
+        // right before a spike, after the rollback, at the end
+        for (int at : new int[] {16, 20, 40}) {
             Path stopped = Files.createDirectories(dir.resolve("stopped-" + at));
             for (int step = 4; step <= at; step += 4) {
                 Program.copy(whole.resolve("checkpoint-" + step), stopped.resolve("checkpoint-" + step));
@@ -134,8 +135,8 @@ class SpikeRunTest {
         assertTrue(outcome.out().contains("rolled back  step 38: loss "), outcome.out());
         assertEquals(adapter(skipped), adapter(whole));
         settings.add("--resume");
-        // the spike ahead, behind, and between the two
-        for (int at : new int[] {15, 20, 35}) {
+        // the spike ahead, and between the two
+        for (int at : new int[] {15, 20}) {
             Path stopped = Files.createDirectories(dir.resolve("stopped-" + at));
             for (int step = 5; step <= at; step += 5) {
                 Program.copy(whole.resolve("checkpoint-" + step), stopped.resolve("checkpoint-" + step));

@@ -15,12 +15,14 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.TimeUnit;
+import java.util.function.IntFunction;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.sftnative.cli.Program.Outcome;
+import org.sftnative.support.InMemory;
 
 /// Runs that are killed, stopped and damaged, in processes of their own: whatever happens, the run that goes on ends
 /// bit for bit as one to which nothing happened. 24 steps, a checkpoint every 2.
@@ -30,7 +32,7 @@ class SurviveTest {
     /// Far from what anything here takes (seconds): processes may be stopped and continued meanwhile.
     private static final Duration PATIENCE = Duration.ofMinutes(10);
 
-    @TempDir
+    @TempDir(factory = InMemory.class)
     Path dir;
 
     private Path rows;
@@ -44,7 +46,7 @@ class SurviveTest {
 
     @Test
     void killedAtRandomMomentsARunEndsAsIfItHadNotBeen() throws Exception {
-        killed(new Random(1), 3);
+        killed(new Random(1), 2);
     }
 
     @Test
@@ -117,10 +119,10 @@ class SurviveTest {
     }
 
     private void signalled(int times) throws Exception {
-        Path held = Program.rows(dir, 20, 60);
+        Path held = Program.rows(dir, 20, 40);
         List<String[]> kinds = List.of(
-                new String[] {"--max-steps", "6", "--eval-file", held.toString(), "--eval-steps", "1"},
-                new String[] {"--max-steps", "30", "--save-steps", "1"});
+                new String[] {"--max-steps", "4", "--eval-file", held.toString(), "--eval-steps", "1"},
+                new String[] {"--max-steps", "15", "--save-steps", "1"});
         for (int kind = 0; kind < kinds.size(); kind++) {
             List<String> settings = new ArrayList<>(List.of(kinds.get(kind)));
             if (kind == 0) {
@@ -192,8 +194,22 @@ class SurviveTest {
         assertEquals(List.of(), hidden(out));
     }
 
+    private static final List<String> DAMAGES = List.of("gone", "empty", "short", "flipped");
+
+    /// Each file in one way, the next file in the next.
     @Test
     void damagedCheckpointsArePassedOverAndSaid() throws Exception {
+        damaged(file -> List.of(DAMAGES.get(file % DAMAGES.size())));
+    }
+
+    @Test
+    @Tag("slow")
+    void checkpointsDamagedInAnyWayArePassedOverAndSaid() throws Exception {
+        damaged(_ -> DAMAGES);
+    }
+
+    /// @param ways by the number of the file
+    private void damaged(IntFunction<List<String>> ways) throws Exception {
         Path whole = dir.resolve("whole");
         Program.run(train(whole, "--save-total-limit", "0")).succeeded();
         List<Path> files;
@@ -205,7 +221,7 @@ class SurviveTest {
         }
         assertTrue(files.contains(Path.of("MANIFEST.json")));
         for (Path name : files) {
-            for (String how : List.of("gone", "empty", "short", "flipped")) {
+            for (String how : ways.apply(files.indexOf(name))) {
                 Path copy = Program.copy(whole, dir.resolve("copy"));
                 Path file = copy.resolve("checkpoint-" + STEPS).resolve(name);
                 byte[] bytes = Files.readAllBytes(file);

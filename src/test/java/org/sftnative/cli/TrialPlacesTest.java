@@ -21,13 +21,14 @@ import org.sftnative.config.TuneSettings;
 import org.sftnative.io.ModelDirectory;
 import org.sftnative.model.LlamaConfig;
 import org.sftnative.model.MemoryEstimate;
+import org.sftnative.support.InMemory;
 import org.sftnative.tune.study.Study;
 
 /// How many trials run at a time, on machines that are made up.
 class TrialPlacesTest {
     private static final long GIB = 1L << 30;
 
-    @TempDir
+    @TempDir(factory = InMemory.class)
     Path dir;
 
     private int studies;

@@ -17,10 +17,11 @@ import java.util.jar.Manifest;
 import java.util.stream.Collectors;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.sftnative.support.InMemory;
 
 /// `java -jar` of a jar whose manifest leads to this build's classes, as the packaged one has them in it.
 class TuneJarTest {
-    @TempDir
+    @TempDir(factory = InMemory.class)
     Path dir;
 
     /// The study's process is killed in the middle of its second trial; a worker in another folder goes on.
@@ -32,15 +33,15 @@ class TuneJarTest {
         Files.writeString(
                 home.resolve("run.yaml"),
                 "model: " + Program.BASE.toAbsolutePath() + "\ntrain_file: rows.jsonl\neval_file: rows.jsonl\n"
-                        + "max_steps: 12\nlogging_steps: 1\neval_strategy: steps\neval_steps: 3\nsave_steps: 3\n"
+                        + "max_steps: 6\nlogging_steps: 1\neval_strategy: steps\neval_steps: 2\nsave_steps: 2\n"
                         + "threads: 1\n");
         Files.writeString(home.resolve("space.yaml"), "learning_rate: grid_search([1e-9, 1e-3])\n");
         Path study = home.resolve("study");
         Process begun = start(
                 home,
-                "tune --config run.yaml --space space.yaml --output-dir study --num-samples 1 --scheduler none"
+                "tune --config run.yaml --space space.yaml --output-dir study --num-samples 1 --scheduler none --lease 2s"
                         .split(" "));
-        Path checkpoint = study.resolve("trial-0001/checkpoint-3/MANIFEST.json");
+        Path checkpoint = study.resolve("trial-0001/checkpoint-2/MANIFEST.json");
         for (int i = 0; i < 1200 && begun.isAlive() && !Files.exists(checkpoint); i++) {
             Thread.sleep(50);
         }
@@ -58,7 +59,7 @@ class TuneJarTest {
                 said(elsewhere));
         String log = Files.readString(study.resolve("trial-0001/log.txt"));
         assertTrue(log.contains("resum"), log);
-        assertEquals(List.of(3, 6, 9, 12), Program.steps(study.resolve("trial-0001"), "eval_loss"));
+        assertEquals(List.of(2, 4, 6), Program.steps(study.resolve("trial-0001"), "eval_loss"));
         assertTrue(Files.exists(study.resolve("best.yaml")));
         assertTrue(Files.exists(study.resolve("trial-0001/model.safetensors")));
         // the settings that won, from the folder whose paths they have
@@ -88,6 +89,8 @@ class TuneJarTest {
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                 "--sun-misc-unsafe-memory-access=allow",
                 "-Xmx512m",
+                "-XX:TieredStopAtLevel=1",
+                "-XX:+UseSerialGC",
                 "-jar",
                 "../program.jar"));
         command.addAll(List.of(args));

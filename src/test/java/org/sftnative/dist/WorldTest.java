@@ -27,7 +27,7 @@ import org.sftnative.tensor.Tensors;
 /// Ranks as threads of one process: what they exchange, and how they meet or do not.
 class WorldTest {
     private static final DistSettings HASTY =
-            new DistSettings(DistSettings.DEFAULT.sharding(), DistSettings.DEFAULT.ddpBackend(), 20, 2, 30);
+            new DistSettings(DistSettings.DEFAULT.sharding(), DistSettings.DEFAULT.ddpBackend(), 3, 2, 30);
 
     @Test
     void sumsAndBroadcastsAreTheSameBitsOnEveryRank() throws Exception {

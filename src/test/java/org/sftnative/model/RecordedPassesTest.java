@@ -47,7 +47,7 @@ class RecordedPassesTest {
         @Override
         public Ops.Recording recorded(Runnable work) {
             if (++recorded == failsAt) {
-                throw new IllegalStateException("cannot be recorded");
+                throw new IllegalStateException("no graph\nat ...");
             }
             return new Ops.Recording() {
                 private boolean done;
@@ -161,6 +161,15 @@ class RecordedPassesTest {
                 step(engine, batch);
                 assertBitEqual("gradients", golden.parameters().flatGradients(), expected);
                 assertEquals(failing, tape.recorded, "it is not tried again");
+                assertEquals(
+                        Optional.of("passes cannot be recorded, and a small model trains slower: no graph"),
+                        engine.warning());
+                engine.shrink();
+                tape.recorded = 0;
+                step(engine, batch);
+                step(engine, batch);
+                assertEquals(failing, tape.recorded, "with new buffers it is");
+                assertEquals(Optional.empty(), engine.warning(), "and told once");
             }
         }
     }

@@ -148,6 +148,27 @@ class CardMemoryTest {
         assertEquals(2048, with(memory, 30 * 2100.0 * 4096 * 2).tokens(Moments.BF16, offload));
     }
 
+    /// 30 of 32 blocks have their input there, 4,096 numbers of 2 bytes a token.
+    @Test
+    void moreThanTheHostMayPinIsRefusedWithWhatToUse() {
+        List<Recompute> offload = Recompute.OFFLOAD.everywhere(32);
+        double needed = 30 * 8192.0 * 4096 * 2;
+        CardMemory memory = memory(SEVEN, CARD);
+        with(memory, needed).checkHost(offload, 8192);
+        with(memory, 0).checkHost(Recompute.FULL.everywhere(32), 8192);
+        assertEquals(
+                "recompute 'offload': micro-batches of 8192 tokens take 1.9 GiB of the host's memory, of which 1.9 GiB"
+                        + " may be pinned\n  use --micro-batch-tokens 7936, or --recompute full",
+                refused(with(memory, needed - 1), offload));
+        String none = refused(with(memory, 30 * 255.0 * 4096 * 2), offload);
+        assertTrue(none.endsWith(" may be pinned\n  use --recompute full"), none);
+    }
+
+    private static String refused(CardMemory memory, List<Recompute> policies) {
+        return assertThrows(InputException.class, () -> memory.checkHost(policies, 8192))
+                .getMessage();
+    }
+
     private static CardMemory with(CardMemory memory, double hostBytes) {
         return new CardMemory(memory.config(), memory.need(), memory.device(), memory.bytes(), hostBytes);
     }

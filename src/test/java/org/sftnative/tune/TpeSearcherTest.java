@@ -159,6 +159,7 @@ class TpeSearcherTest {
             double[] theirs =
                     recorded.valueStream().mapToDouble(JsonNode::asDouble).toArray();
             double[] ours = IntStream.range(0, theirs.length)
+                    .parallel()
                     .mapToDouble(seed -> best(
                             searchers.apply(problem).apply((long) seed),
                             problem,

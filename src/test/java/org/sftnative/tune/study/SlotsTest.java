@@ -11,9 +11,10 @@ import java.util.Map;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.sftnative.support.InMemory;
 
 class SlotsTest {
-    @TempDir
+    @TempDir(factory = InMemory.class)
     Path dir;
 
     private static List<String> places(Slots slots) {

@@ -14,10 +14,11 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
+import org.sftnative.support.InMemory;
 
 /// A study whose process is killed goes on with `--resume` as if it had not been.
 class StudyKilledTest {
-    @TempDir
+    @TempDir(factory = InMemory.class)
     Path dir;
 
     @Test

@@ -22,6 +22,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.sftnative.InputException;
+import org.sftnative.support.InMemory;
 import org.sftnative.support.Postgres;
 import org.sftnative.tune.Asha;
 import org.sftnative.tune.Mode;
@@ -37,7 +38,7 @@ class StudyStoreTest {
     private static final AtomicInteger STUDIES = new AtomicInteger();
     private static Postgres server;
 
-    @TempDir
+    @TempDir(factory = InMemory.class)
     Path dir;
 
     @BeforeAll

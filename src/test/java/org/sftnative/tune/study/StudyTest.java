@@ -18,12 +18,13 @@ import java.util.concurrent.Future;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.sftnative.InputException;
+import org.sftnative.support.InMemory;
 
 /// Which study a directory and a storage mean.
 class StudyTest {
     private static final Map<String, String> FEW = Map.of("num_samples", "2", "scheduler", "none");
 
-    @TempDir
+    @TempDir(factory = InMemory.class)
     Path dir;
 
     private String refusal(Path output, String space, Map<String, String> more) {

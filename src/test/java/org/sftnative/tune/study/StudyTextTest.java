@@ -16,12 +16,13 @@ import java.util.TreeMap;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.sftnative.support.Chromium;
+import org.sftnative.support.InMemory;
 import org.sftnative.tune.Decision;
 import org.sftnative.tune.TrialState;
 
 /// A study as a person sees it: text, CSV, page.
 class StudyTextTest {
-    @TempDir
+    @TempDir(factory = InMemory.class)
     Path dir;
 
     private static final Map<String, String> SEARCH = Map.ofEntries(

@@ -14,6 +14,7 @@ import java.util.function.UnaryOperator;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.sftnative.support.InMemory;
 import org.sftnative.tune.Asha;
 import org.sftnative.tune.Mode;
 import org.sftnative.tune.RandomSearcher;
@@ -25,7 +26,7 @@ import org.sftnative.tune.TrialState;
 class StudyWorkerTest {
     private static final List<String> CRASH = List.of("sh", "-c", "echo 'error: no room'; kill -9 $$");
 
-    @TempDir
+    @TempDir(factory = InMemory.class)
     Path dir;
 
     @Test

@@ -1,0 +1,117 @@
+package org.sftnative.train;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+
+import java.lang.reflect.Proxy;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.sftnative.config.PrecisionChoice;
+import org.sftnative.io.Manifest;
+import org.sftnative.metrics.RunEvent;
+import org.sftnative.model.CausalLm;
+
+/// What a run remembers of its evaluations and checkpoints when it goes back: that of the checkpoint, as of one that
+/// was started from there. It stood at step 9, with a checkpoint of step 8 that is gone.
+class RunHooksTest {
+    private static final Patience WORSE = new Patience(9, 3, 1.5);
+    private static final Patience KEPT = new Patience(4, 1, 2.5);
+    private static final Checkpoints.Best EIGHTH = new Checkpoints.Best(8, "eval_loss", 1.5);
+    private static final Checkpoints.Best FOURTH = new Checkpoints.Best(4, "eval_loss", 2.5);
+
+    @TempDir
+    Path output;
+
+    /// What would be written of the model is asked for first.
+    private final CausalLm model = (CausalLm)
+            Proxy.newProxyInstance(getClass().getClassLoader(), new Class<?>[] {CausalLm.class}, (_, method, _) -> {
+                if (method.getName().equals("warning")) {
+                    return Optional.of("it is slow");
+                }
+                throw new IllegalStateException(method.getName());
+            });
+
+    private final List<RunEvent> events = new ArrayList<>();
+
+    @Test
+    void aRollbackGoesBackToThePatienceOfTheCheckpoint() throws Exception {
+        RunHooks hooks = rolledBack();
+        assertFalse(hooks.endsEarly());
+        assertEquals("eval_loss has not improved in 1 evaluation; the best was 2.5", hooks.whyEarly());
+    }
+
+    @Test
+    void aRollbackGoesBackToTheBestOfTheCheckpoint() throws Exception {
+        assertEquals(FOURTH, rolledBack().best());
+    }
+
+    @Test
+    void afterARollbackTheCheckpointIsThereAndLaterOnesAreWrittenAnew() throws Exception {
+        RunHooks hooks = rolledBack();
+        hooks.save(at(4));
+        String asked = assertThrows(IllegalStateException.class, () -> hooks.save(at(8)))
+                .getMessage();
+        assertEquals("parameters", asked);
+    }
+
+    @Test
+    void afterARollbackToTheStartEveryCheckpointIsWrittenAnew() {
+        RunHooks hooks = hooks(4);
+        hooks.rollBack(at(9)); // there is none in the output directory
+        assertThrows(IllegalStateException.class, () -> hooks.save(at(4)));
+    }
+
+    @Test
+    void whatTheModelHasToSayIsToldAtTheNextStep() {
+        assertEquals(RunControl.Request.NONE, hooks(0).request());
+        assertEquals(List.of(new RunEvent.Warned("it is slow")), events);
+    }
+
+    private RunHooks rolledBack() throws Exception {
+        Path checkpoint = Files.createDirectory(output.resolve("checkpoint-4"));
+        Files.writeString(checkpoint.resolve("trainer_state.json"), "{}");
+        Manifest.write(checkpoint, Map.of());
+        RunHooks hooks = hooks(8);
+        assertEquals(4, hooks.rollBack(at(9)).step());
+        return hooks;
+    }
+
+    private RunHooks hooks(long savedStep) {
+        BestMetric metric = new BestMetric("eval_loss", false);
+        Checkpoints checkpoints = new Checkpoints(
+                output,
+                0,
+                new RunIdentity("20 (ab)", "8 rows", "shuffled", 42, 10, PrecisionChoice.FP32, "all weights"),
+                new TreeMap<>(),
+                OptimizerParts.WHOLE);
+        return new RunHooks(
+                null,
+                model,
+                null,
+                null,
+                checkpoints,
+                OptimizerParts.WHOLE,
+                null,
+                Optional.empty(),
+                null,
+                new RunHooks.Control(new RunControl(), output, false, 0, metric, new EarlyStopping(metric, 3, 0)),
+                _ -> new Checkpoints.Restored(at(4), "", FOURTH, KEPT),
+                Optional.empty(),
+                events::add,
+                savedStep,
+                EIGHTH,
+                WORSE);
+    }
+
+    private static RunState at(long step) {
+        return new RunState(step, 0, 0, 0, RunState.SinceLog.NOTHING, 0, 0, SpikeState.START);
+    }
+}
