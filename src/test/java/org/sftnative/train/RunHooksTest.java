@@ -12,12 +12,19 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
+import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.sftnative.config.PrecisionChoice;
 import org.sftnative.io.Manifest;
+import org.sftnative.io.ModelDirectory;
 import org.sftnative.metrics.RunEvent;
 import org.sftnative.model.CausalLm;
+import org.sftnative.model.LlamaConfig;
+import org.sftnative.model.ParameterLayout;
+import org.sftnative.model.Parameters;
+import org.sftnative.tensor.Devices;
+import org.sftnative.tensor.Dtype;
 
 /// What a run remembers of its evaluations and checkpoints when it goes back: that of the checkpoint, as of one that
 /// was started from there. It stood at step 9, with a checkpoint of step 8 that is gone.
@@ -30,16 +37,27 @@ class RunHooksTest {
     @TempDir
     Path output;
 
-    /// What would be written of the model is asked for first.
+    private final Parameters weights = small();
+    private boolean begun;
+
+    /// What would be written is asked for first: the model's weights.
     private final CausalLm model = (CausalLm)
             Proxy.newProxyInstance(getClass().getClassLoader(), new Class<?>[] {CausalLm.class}, (_, method, _) -> {
                 if (method.getName().equals("warning")) {
                     return Optional.of("it is slow");
                 }
+                if (method.getName().equals("parameters") && !begun) {
+                    return weights;
+                }
                 throw new IllegalStateException(method.getName());
             });
 
     private final List<RunEvent> events = new ArrayList<>();
+
+    @AfterEach
+    void close() {
+        weights.close();
+    }
 
     @Test
     void aRollbackGoesBackToThePatienceOfTheCheckpoint() throws Exception {
@@ -92,7 +110,7 @@ class RunHooksTest {
                 new RunIdentity("20 (ab)", "8 rows", "shuffled", 42, 10, PrecisionChoice.FP32, "all weights"),
                 new TreeMap<>(),
                 OptimizerParts.WHOLE);
-        return new RunHooks(
+        RunHooks hooks = new RunHooks(
                 null,
                 model,
                 null,
@@ -109,6 +127,14 @@ class RunHooksTest {
                 savedStep,
                 EIGHTH,
                 WORSE);
+        begun = true;
+        return hooks;
+    }
+
+    private static Parameters small() {
+        try (ModelDirectory base = ModelDirectory.open(Path.of("src/test/resources/golden/base"))) {
+            return new Parameters(ParameterLayout.of(LlamaConfig.of(base.config())), Dtype.F32, Devices.cpu());
+        }
     }
 
     private static RunState at(long step) {
