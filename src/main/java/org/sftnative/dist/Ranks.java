@@ -26,6 +26,7 @@ import org.bytedeco.pytorch.nccl.ProcessGroupNCCL;
 import org.sftnative.InputException;
 import org.sftnative.config.BackendChoice;
 import org.sftnative.config.DistSettings;
+import org.sftnative.tensor.DeviceTimer;
 import org.sftnative.tensor.Devices;
 import org.sftnative.tensor.Scopes;
 import org.sftnative.tensor.Tensors;
@@ -49,7 +50,7 @@ final class Ranks implements World {
     private boolean nccl;
     private int said;
     private long waitingNanos;
-    private long sendingNanos;
+    private DeviceTimer sending = new DeviceTimer(Devices.cpu());
 
     Ranks(Place place, MeetingPoint point, Watch watch, DistSettings settings) {
         this.place = place;
@@ -87,6 +88,7 @@ final class Ranks implements World {
         if (nccl) {
             ProcessGroupNCCL.Options options = Scopes.give(ProcessGroupNCCL.Options.create());
             options.timeout(timeout());
+            sending = new DeviceTimer(device);
             tensors = Scopes.give(new ProcessGroupNCCL(point.forGroup("nccl"), place.rank(), place.size(), options));
         }
     }
@@ -131,7 +133,7 @@ final class Ranks implements World {
         long each = Part.each(flat.numel(), size());
         slices(flat, ScalarType.Float, (all, from, n) -> {
             Tensor mine = torch.empty_like(all.narrow(0, 0, n));
-            sendingNanos += await(() -> tensors._reduce_scatter_base(mine, all));
+            send(() -> tensors._reduce_scatter_base(mine, all));
             flat.narrow(0, rank() * each + from, n).copy_(mine);
         });
         sum(flat.narrow(0, size() * each, flat.numel() - size() * each));
@@ -163,7 +165,7 @@ final class Ranks implements World {
             begun.add(Scopes.keep(() -> met(() -> collective.on(tensor.narrow(0, at, n)))));
         }
         return () -> begun.forEach(work -> {
-            sendingNanos += await(() -> work);
+            send(() -> work);
             Scopes.free(work);
         });
     }
@@ -173,7 +175,7 @@ final class Ranks implements World {
         long each = Part.each(flat.numel(), size());
         slices(flat, flat.scalar_type(), (all, from, n) -> {
             Tensor mine = all.narrow(0, rank() * n, n).clone();
-            sendingNanos += await(() -> tensors._allgather_base(all, mine));
+            send(() -> tensors._allgather_base(all, mine));
             for (int rank = 0; rank < size(); rank++) {
                 flat.narrow(0, rank * each + from, n).copy_(all.narrow(0, rank * n, n));
             }
@@ -237,12 +239,12 @@ final class Ranks implements World {
                 Scopes.run(() -> {
                     Tensor piece = flat.narrow(0, at, n);
                     if (wide && there) {
-                        sendingNanos += await(() -> collective.on(piece));
+                        send(() -> collective.on(piece));
                         return;
                     }
                     Tensor copy =
                             there ? piece.to(ScalarType.Float) : Tensors.to(piece.to(ScalarType.Float), Devices.cpu());
-                    sendingNanos += await(() -> collective.on(copy));
+                    send(() -> collective.on(copy));
                     piece.copy_(copy);
                 });
             }
@@ -254,7 +256,9 @@ final class Ranks implements World {
         try (PointerScope _ = new PointerScope()) {
             Tensor out = Tensors.empty(ScalarType.Double, Devices.cpu(), (long) size() * mine.length);
             Tensor in = Tensors.ofDoubles(mine);
-            waitingNanos += await(() -> numbers._allgather_base(out, in));
+            long began = System.nanoTime();
+            await(() -> numbers._allgather_base(out, in));
+            waitingNanos += System.nanoTime() - began;
             double[] all = Tensors.doubles(out);
             double[][] byRank = new double[size()][mine.length];
             for (int rank = 0; rank < size(); rank++) {
@@ -264,13 +268,13 @@ final class Ranks implements World {
         }
     }
 
-    /// Waits for work.
-    ///
-    /// @return the nanoseconds that it took
-    private long await(Supplier<Work> collective) {
-        long began = System.nanoTime();
+    /// Tensors meet: on a card, what is asked of it next waits, and the host goes on.
+    private void send(Supplier<Work> collective) {
+        sending.time(() -> await(collective));
+    }
+
+    private void await(Supplier<Work> collective) {
         met(() -> collective.get()._wait());
-        return System.nanoTime() - began;
     }
 
     /// What work says when a rank is lost is of no use to anybody, what rank 0 says is.
@@ -289,7 +293,7 @@ final class Ranks implements World {
 
     @Override
     public Spent spent() {
-        return new Spent(waitingNanos, sendingNanos);
+        return new Spent(waitingNanos, sending.nanos());
     }
 
     @Override

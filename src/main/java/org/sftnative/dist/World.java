@@ -95,8 +95,9 @@ public interface World extends AutoCloseable {
 
     /// Time of one rank.
     ///
-    /// @param waitingNanos for the slowest rank, at meetings where next to nothing is sent
-    /// @param sendingNanos in sums and copies of tensors; on GPUs what the host waited for them
+    /// @param waitingNanos of the host, for the slowest rank, at meetings where next to nothing is sent: a GPU
+    ///     may have work meanwhile
+    /// @param sendingNanos in sums and copies of tensors; of a GPU, what it waited for them with nothing else to do
     record Spent(long waitingNanos, long sendingNanos) {}
 
     /// Leaves word under a name that was never used before; no meeting, and from any thread.

@@ -66,7 +66,7 @@ public sealed interface RunEvent {
     ///
     /// @param tokensPerSecond real tokens of its own part, a second of wall time
     /// @param waiting part of the time that it waited for slower ranks
-    /// @param sending part of the time that it exchanged gradients and weights
+    /// @param sending part of the time that it exchanged gradients and weights, and did nothing else
     record Load(double tokensPerSecond, double waiting, double sending) {}
 
     /// The evaluation rows were scored.
