@@ -158,6 +158,7 @@ public final class AdamWOptimizer implements AutoCloseable {
     /// @param lossSum fp32 scalar, of this rank; if that of all ranks is not finite, nothing is updated
     public void measure(double maxNorm, Tensor lossSum) {
         forget();
+        unread = false; // what was updated so far had numbers of its own
         try (NoGradGuard _ = new NoGradGuard()) {
             clip = Optional.of(Scopes.keep(() -> clip(maxNorm, lossSum)));
         }

@@ -137,6 +137,21 @@ class AdamWOptimizerTest {
         }
     }
 
+    /// As the loop does where a guard decides by the numbers.
+    @Test
+    void whatWasUpdatedAfterItsNumbersWereReadCountsWhateverComesNext() {
+        try (Five five = Five.alone()) {
+            five.measure(2);
+            assertTrue(five.optimizer.read().finite());
+            five.optimizer.update(0.1);
+            for (int i = 0; i < 2; i++) {
+                five.measure(Double.NaN);
+                assertFalse(five.optimizer.read().finite());
+                assertEquals(1, five.optimizer.steps());
+            }
+        }
+    }
+
     /// Three ranks with a third of the gradient each, one of them with the loss at fault.
     @ParameterizedTest
     @CsvSource({"NONE, 7", "ZERO1, 7", "NONE, Infinity", "ZERO1, NaN"})
