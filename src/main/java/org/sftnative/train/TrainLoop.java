@@ -175,7 +175,7 @@ public final class TrainLoop {
             // Numbers are read while the device updates, unless the guard decides by them what to do
             recovery.updating(state.step(), () -> optimizer.measure(settings.maxGradNorm(), lossSum));
             if (!guard.decides()) {
-                update(state, state.spikes());
+                update(state, learningRate(state, state.spikes()));
             }
             AdamWOptimizer.Measured measured = optimizer.read();
             double loss = measured.lossSum() / step.labelTokens();
@@ -185,10 +185,10 @@ public final class TrainLoop {
                 lastLog = System.nanoTime();
                 continue;
             }
-            if (guard.decides() && measured.finite() && verdict.action() == SpikeGuard.Action.UPDATE) {
-                update(state, verdict.after());
-            }
             double learningRate = learningRate(state, verdict.after());
+            if (guard.decides() && measured.finite() && verdict.action() == SpikeGuard.Action.UPDATE) {
+                update(state, learningRate);
+            }
             state = state.plus(
                     step.tokens(), step.labelTokens(), measured.lossSum(), measured.finite(), verdict.after());
 
@@ -221,8 +221,8 @@ public final class TrainLoop {
         return schedule.at(state.step()) * spikes.rateFactor();
     }
 
-    private void update(RunState state, SpikeState spikes) {
-        recovery.updating(state.step(), () -> optimizer.update(learningRate(state, spikes)));
+    private void update(RunState state, double learningRate) {
+        recovery.updating(state.step(), () -> optimizer.update(learningRate));
     }
 
     /// @return the nanoseconds that it took

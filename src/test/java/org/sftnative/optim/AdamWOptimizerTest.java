@@ -1,5 +1,6 @@
 package org.sftnative.optim;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -12,11 +13,13 @@ import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch;
+import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.sftnative.config.ShardingChoice;
 import org.sftnative.dist.Part;
 import org.sftnative.dist.World;
@@ -171,6 +174,54 @@ class AdamWOptimizerTest {
             assertEquals(2 + fault, seen.measured.lossSum());
             assertEquals(NORM, seen.measured.gradNorm(), 1e-6 * NORM);
             assertEquals(new Seen(seen.measured, finite ? 1 : 0, finite), seen);
+        }
+    }
+
+    /// Three ranks that each update a part clip by the norm of the whole, and stay where they are if any part of the
+    /// gradient is not finite.
+    @ParameterizedTest
+    @ValueSource(floats = {1, Float.NaN, Float.POSITIVE_INFINITY})
+    void everyRankGoesByTheWholeGradient(float first) throws Exception {
+        int n = 3 * 256 + 40;
+        float[] gradient = new float[n];
+        for (int i = 0; i < n; i++) {
+            gradient[i] = i < 256 ? 3 : 0.25f * (i % 7);
+        }
+        gradient[0] *= first;
+        float[] expected = stepped(gradient, n, ShardingChoice.NONE, World.ALONE);
+        assertEquals(Float.isFinite(first), expected[1] != 1, "the step that is compared with");
+        for (float[] weights : Worlds.run(3, world -> {
+            float[] third = gradient.clone();
+            for (int i = 0; i < n; i++) {
+                third[i] /= 3;
+            }
+            return stepped(third, n, ShardingChoice.ZERO1, world);
+        })) {
+            assertArrayEquals(expected, weights, 1e-6f);
+        }
+    }
+
+    /// Weights of one after an update in which the moments are not zero, so that its length hangs on the factor.
+    private static float[] stepped(float[] gradient, int n, ShardingChoice sharding, World world) {
+        try (PointerScope _ = new PointerScope()) {
+            Tensor weights = Tensors.zeros(ScalarType.Float, Devices.cpu(), n).add_(scalar(1));
+            Tensor gradients = Tensors.ofFloats(gradient, Devices.cpu(), n);
+            Part part = sharding.sharesOptimizer() ? Part.of(n, world.rank(), world.size()) : new Part(0, n);
+            AdamWState state = AdamWState.create(Masters.FP32, Moments.FP32, part.count(), Devices.cpu());
+            state.v().add_(scalar(1));
+            try (AdamWOptimizer optimizer = new AdamWOptimizer(
+                    new AtenOps(),
+                    weights,
+                    gradients,
+                    new AdamWUpdate(0, 0.9, 0.99, 1e-8, 0, 0, 0, 0, 7),
+                    state,
+                    RateGroup.all(n),
+                    sharding,
+                    world)) {
+                optimizer.reduce();
+                optimizer.step(0.1, 1);
+                return Tensors.floats(weights);
+            }
         }
     }
 }
