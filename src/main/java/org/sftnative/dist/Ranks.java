@@ -7,6 +7,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.StringJoiner;
 import java.util.TreeSet;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Supplier;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.javacpp.chrono.Milliseconds;
@@ -40,6 +41,9 @@ final class Ranks implements World {
 
     private static final long COPIED_PIECE = 1L << 24;
 
+    /// By address: one serves all groups of a process, and its thread wakes a hundred times a second.
+    private static final Map<String, org.bytedeco.pytorch.gloo.Device> DEVICES = new ConcurrentHashMap<>();
+
     private final Place place;
     private final MeetingPoint point;
     private final Watch watch;
@@ -66,11 +70,14 @@ final class Ranks implements World {
     private Backend gloo(String address, boolean isInterface) {
         ProcessGroupGloo.Options options = Scopes.give(ProcessGroupGloo.Options.create(timeout()));
         options.threads(2);
-        options.devices(new GlooDeviceVector(
-                isInterface
-                        ? ProcessGroupGloo.createDeviceForInterface(address)
-                        : ProcessGroupGloo.createDeviceForHostname(address)));
+        options.devices(new GlooDeviceVector(DEVICES.computeIfAbsent(address, a -> device(a, isInterface))));
         return Scopes.give(new ProcessGroupGloo(point.forGroup("gloo"), place.rank(), place.size(), options));
+    }
+
+    private static org.bytedeco.pytorch.gloo.Device device(String address, boolean isInterface) {
+        return Scopes.keep(() -> isInterface
+                ? ProcessGroupGloo.createDeviceForInterface(address)
+                : ProcessGroupGloo.createDeviceForHostname(address));
     }
 
     private Milliseconds timeout() {
