@@ -8,29 +8,18 @@ import static org.sftnative.support.TensorAssert.assertNormClose;
 
 import java.util.Arrays;
 import java.util.stream.IntStream;
-import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Tensor;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 import org.sftnative.ops.AtenOps;
+import org.sftnative.support.NativeScope;
 import org.sftnative.tensor.Devices;
 import org.sftnative.tensor.Tensors;
 
+@ExtendWith(NativeScope.class)
 class EmbeddingNoiseTest {
     private static final int HIDDEN = 64;
     private static final EmbeddingNoise NOISE = new EmbeddingNoise(5, 42);
-    private PointerScope scope;
-
-    @BeforeEach
-    void open() {
-        scope = new PointerScope();
-    }
-
-    @AfterEach
-    void close() {
-        scope.close();
-    }
 
     @Test
     void itIsUniformAndItsBoundShrinksWithTheDocument() {

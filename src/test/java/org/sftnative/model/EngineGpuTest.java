@@ -16,10 +16,10 @@ import org.bytedeco.pytorch.Device;
 import org.bytedeco.pytorch.NoGradGuard;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
-import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -27,6 +27,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 import org.sftnative.ops.AtenOps;
 import org.sftnative.ops.CudaOps;
 import org.sftnative.ops.Ops;
+import org.sftnative.support.NativeScope;
 import org.sftnative.support.OpsCalls;
 import org.sftnative.tensor.Devices;
 import org.sftnative.tensor.Dtype;
@@ -34,19 +35,13 @@ import org.sftnative.tensor.Tensors;
 
 /// The engine in bf16 on a card, through the kernels, against the reference model in fp32 with the same weights.
 @Tag("gpu")
+@ExtendWith(NativeScope.class)
 class EngineGpuTest {
-    private PointerScope scope;
     private Device device;
 
     @BeforeEach
     void open() {
-        scope = new PointerScope();
         device = Devices.parse("cuda");
-    }
-
-    @AfterEach
-    void close() {
-        scope.close();
     }
 
     static Stream<Arguments> shapes() {

@@ -13,33 +13,23 @@ import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorOptional;
 import org.bytedeco.pytorch.global.torch;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.sftnative.ops.AtenOps;
 import org.sftnative.support.LivePointers;
+import org.sftnative.support.NativeScope;
 import org.sftnative.tensor.Devices;
 import org.sftnative.tensor.Dtype;
 import org.sftnative.tensor.Tensors;
 
 /// The engine against the reference model: the same losses, logits and gradients, whatever is computed again.
+@ExtendWith(NativeScope.class)
 class LlamaEngineTest {
     private static final LossFunction CROSS_ENTROPY = new CrossEntropy();
-    private PointerScope scope;
-
-    @BeforeEach
-    void open() {
-        scope = new PointerScope();
-    }
-
-    @AfterEach
-    void close() {
-        scope.close();
-    }
 
     static Stream<Arguments> modelsAndPolicies() {
         return GoldenModel.names()

@@ -8,31 +8,19 @@ import static org.sftnative.support.TensorAssert.assertNormClose;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.IntStream;
-import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Tensor;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.sftnative.ops.AtenOps;
+import org.sftnative.support.NativeScope;
 import org.sftnative.tensor.Devices;
 import org.sftnative.tensor.Tensors;
 
 /// The reference model against transformers, on tiny models of every architecture that is supported.
+@ExtendWith(NativeScope.class)
 class LlamaGoldenTest {
-    private PointerScope scope;
-
-    @BeforeEach
-    void open() {
-        scope = new PointerScope();
-    }
-
-    @AfterEach
-    void close() {
-        scope.close();
-    }
-
     @ParameterizedTest
     @MethodSource("org.sftnative.model.GoldenModel#names")
     void logitsEqualTransformersForEachDocumentOfAPack(String name) {

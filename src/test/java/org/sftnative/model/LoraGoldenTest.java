@@ -10,11 +10,9 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
-import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Tensor;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -26,23 +24,14 @@ import org.sftnative.ops.AdamWUpdate;
 import org.sftnative.ops.AtenOps;
 import org.sftnative.optim.AdamWOptimizer;
 import org.sftnative.optim.RateGroup;
+import org.sftnative.support.NativeScope;
 import org.sftnative.tensor.Devices;
 import org.sftnative.tensor.Tensors;
 
 /// Adapters against PEFT, in both engines: LoRA, rsLoRA, DoRA, patterns, modules trained in full.
+@ExtendWith(NativeScope.class)
 class LoraGoldenTest {
     private static final LossFunction CROSS_ENTROPY = new CrossEntropy();
-    private PointerScope scope;
-
-    @BeforeEach
-    void open() {
-        scope = new PointerScope();
-    }
-
-    @AfterEach
-    void close() {
-        scope.close();
-    }
 
     static Stream<Arguments> casesAndEngines() {
         return GoldenAdapters.names().flatMap(name -> Stream.of(true, false).map(fused -> Arguments.of(name, fused)));

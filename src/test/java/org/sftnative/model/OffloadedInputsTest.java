@@ -16,14 +16,12 @@ import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
 import java.util.stream.Stream;
-import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.GeneratorOptional;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -34,6 +32,7 @@ import org.sftnative.config.LoraInit;
 import org.sftnative.ops.AtenOps;
 import org.sftnative.ops.Ops;
 import org.sftnative.support.LivePointers;
+import org.sftnative.support.NativeScope;
 import org.sftnative.support.OpsCalls;
 import org.sftnative.tensor.Copies;
 import org.sftnative.tensor.Devices;
@@ -42,20 +41,9 @@ import org.sftnative.tensor.Scopes;
 import org.sftnative.tensor.Tensors;
 
 /// Offloading against the same computed again and kept: the same bits, whenever a card would have copied.
+@ExtendWith(NativeScope.class)
 class OffloadedInputsTest {
     private static final CrossEntropy LOSS = new CrossEntropy();
-    private PointerScope scope;
-
-    @BeforeEach
-    void open() {
-        scope = new PointerScope();
-    }
-
-    @AfterEach
-    void close() {
-        scope.close();
-    }
-
     /// When a copy is done, of what a card may choose: as soon as it may, or not before it is waited for.
     private enum When {
         EARLY,

@@ -6,36 +6,35 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.sftnative.support.TensorAssert.assertBitEqual;
 
 import java.util.Optional;
-import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 import org.sftnative.ops.AtenOps;
 import org.sftnative.ops.Ops;
+import org.sftnative.support.NativeScope;
 import org.sftnative.support.OpsCalls;
 import org.sftnative.tensor.Devices;
 import org.sftnative.tensor.Tensors;
 
 /// What is recorded of training passes, and what a recording is given. A recording of these tests does
 /// its work once, when it is first replayed; that of a card is `EngineGpuTest`'s.
+@ExtendWith(NativeScope.class)
 class RecordedPassesTest {
     private static final LossFunction LOSS = new CrossEntropy();
     private final Tape tape = new Tape();
-    private PointerScope scope;
     private GoldenModel golden;
 
     @BeforeEach
     void open() {
-        scope = new PointerScope();
         golden = GoldenModel.load(GoldenModel.names().findFirst().orElseThrow());
     }
 
     @AfterEach
     void close() {
         golden.close();
-        scope.close();
     }
 
     private static final class Tape implements Ops.Recorder {

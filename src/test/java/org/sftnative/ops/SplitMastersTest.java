@@ -3,33 +3,21 @@ package org.sftnative.ops;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.sftnative.support.TensorAssert.assertBitEqual;
 
-import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 import org.sftnative.ops.AdamWState.Masters;
 import org.sftnative.ops.AdamWState.Moments;
+import org.sftnative.support.NativeScope;
 import org.sftnative.tensor.Devices;
 import org.sftnative.tensor.Tensors;
 
 /// bf16 weights with the low halves of their fp32 masters beside them lose nothing.
+@ExtendWith(NativeScope.class)
 class SplitMastersTest {
-    private PointerScope scope;
-
-    @BeforeEach
-    void open() {
-        scope = new PointerScope();
-    }
-
-    @AfterEach
-    void close() {
-        scope.close();
-    }
-
     @Test
     void everyLowHalfOfEveryKindOfNumberComesBack() {
         int[] uppers = {0x0000, 0x8000, 0x3f80, 0xbf80, 0x0001, 0x7f7f, 0xff7e, 0x4049, 0x3f7f};

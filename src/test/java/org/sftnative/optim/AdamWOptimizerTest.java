@@ -14,9 +14,8 @@ import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -29,25 +28,15 @@ import org.sftnative.ops.AdamWState.Masters;
 import org.sftnative.ops.AdamWState.Moments;
 import org.sftnative.ops.AdamWUpdate;
 import org.sftnative.ops.AtenOps;
+import org.sftnative.support.NativeScope;
 import org.sftnative.tensor.Devices;
 import org.sftnative.tensor.Tensors;
 
 /// The numbers of a step may be read before its update or after.
+@ExtendWith(NativeScope.class)
 class AdamWOptimizerTest {
     private static final float[] GRADIENT = {3, -4, 0, 12, 0.5f};
     private static final double NORM = Math.sqrt(9 + 16 + 144 + 0.25);
-
-    private PointerScope scope;
-
-    @BeforeEach
-    void open() {
-        scope = new PointerScope();
-    }
-
-    @AfterEach
-    void close() {
-        scope.close();
-    }
 
     /// An optimizer over five weights.
     private record Five(Tensor weights, Tensor gradients, AdamWOptimizer optimizer) implements AutoCloseable {

@@ -4,7 +4,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Device;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
@@ -16,20 +15,21 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 import org.sftnative.InputException;
+import org.sftnative.support.NativeScope;
 
 /// What a card's copies wait for, and what waits for them. Products of 4,096 x 4,096 take longer to compute
 /// than to ask for; a copy of 128 MiB takes longer than to fill as much: what does not wait is seen.
 @Tag("gpu")
+@ExtendWith(NativeScope.class)
 class CopiesGpuTest {
     private static final long N = 1L << 25; // fp32 values: 128 MiB
-    private PointerScope scope;
     private Device device;
     private Copies copies;
 
     @BeforeEach
     void open() {
-        scope = new PointerScope();
         device = Devices.parse("cuda");
         copies = Copies.of(device);
     }
@@ -37,7 +37,6 @@ class CopiesGpuTest {
     @AfterEach
     void close() {
         copies.close();
-        scope.close();
     }
 
     @Test
