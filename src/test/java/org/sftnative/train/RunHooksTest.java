@@ -3,11 +3,13 @@ package org.sftnative.train;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.lang.reflect.Proxy;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -15,7 +17,9 @@ import java.util.TreeMap;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.sftnative.InputException;
 import org.sftnative.config.PrecisionChoice;
+import org.sftnative.dist.World;
 import org.sftnative.io.Manifest;
 import org.sftnative.io.ModelDirectory;
 import org.sftnative.metrics.RunEvent;
@@ -37,7 +41,8 @@ class RunHooksTest {
     @TempDir
     Path output;
 
-    private final Parameters weights = small();
+    private Parameters weights = small();
+    private OptimizerParts parts = OptimizerParts.WHOLE;
     private boolean begun;
 
     /// What would be written is asked for first: the model's weights.
@@ -93,6 +98,32 @@ class RunHooksTest {
         assertEquals(List.of(new RunEvent.Warned("it is slow")), events);
     }
 
+    /// Of a million ranks that share out 2^43 weights each has 8M, and rank 0 is to gather them all.
+    @Test
+    void onlyTheRankThatGathersWeightsNeedsRoomForAllOfThem() {
+        shares(1);
+        hooks(0);
+        shares(0);
+        String message = assertThrows(InputException.class, () -> hooks(0)).getMessage();
+        assertTrue(
+                message.startsWith("sharding zero3: rank 0 gathers the weights to save them, which takes "), message);
+    }
+
+    private void shares(int rank) {
+        weights.close();
+        World world = (World) Proxy.newProxyInstance(
+                getClass().getClassLoader(), new Class<?>[] {World.class}, (_, method, _) -> switch (method.getName()) {
+                    case "rank" -> rank;
+                    case "size" -> 1 << 20;
+                    case "leads" -> rank == 0;
+                    default -> throw new IllegalStateException(method.getName());
+                });
+        parts = new OptimizerParts(world, true, 0);
+        ParameterLayout all = new ParameterLayout(new LinkedHashMap<>(), 1L << 43, 0);
+        weights = Parameters.shared(all, Dtype.F32, Devices.cpu(), world);
+        begun = false;
+    }
+
     private RunHooks rolledBack() throws Exception {
         Path checkpoint = Files.createDirectory(output.resolve("checkpoint-4"));
         Files.writeString(checkpoint.resolve("trainer_state.json"), "{}");
@@ -116,7 +147,7 @@ class RunHooksTest {
                 null,
                 null,
                 checkpoints,
-                OptimizerParts.WHOLE,
+                parts,
                 null,
                 Optional.empty(),
                 null,
