@@ -14,5 +14,6 @@ public record InfoSettings(
         int ranks) {
     public InfoSettings {
         Check.that(ranks >= 1, "ranks", ranks, "1 or more");
+        Check.that(ranks > 1 || sharding == ShardingChoice.NONE, "ranks", ranks, "2 or more with sharding " + sharding);
     }
 }

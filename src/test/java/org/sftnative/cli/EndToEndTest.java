@@ -213,6 +213,9 @@ class EndToEndTest {
                 .out();
         assertTrue(shared.contains("What training takes on each of 2 ranks with sharding zero3, 4096 tokens"), shared);
         assertFalse(shared.contains("NF4"), shared); // packed weights are not shared out
+        Program.Outcome one = Program.run("info", Program.BASE.toString(), "--sharding", "zero3");
+        assertEquals(2, one.status());
+        assertTrue(one.err().contains("2 or more with sharding zero3"), one.err());
         double p;
         double working;
         try (ModelDirectory directory = ModelDirectory.open(Program.BASE)) {
