@@ -213,9 +213,14 @@ final class CardRun implements AutoCloseable {
     /// The time, once the card has done all, if that is asked for.
     private long waited() {
         if (waits) {
-            Devices.synchronize(device);
+            await();
         }
         return System.nanoTime();
+    }
+
+    /// Waits until the card has done all.
+    void await() {
+        Devices.synchronize(device);
     }
 
     /// Bytes of the engine's own buffers on the card.

@@ -77,6 +77,7 @@ public class CardStep {
             rate.tokensPerSecond += step.tokens();
             loss += step.loss();
         }
+        run.await();
         return loss;
     }
 
