@@ -81,8 +81,8 @@ class SpikeRunTest {
     void aRunWithRollbacksThatWasStoppedGoesOnBitForBit() throws IOException {
         String[] settings = {"--on-spike", "rollback", "--save-steps", "4", "--save-total-limit", "0"};
         train(whole, settings).succeeded();
-        // right before a spike, after the rollback, at the end
-        for (int at : new int[] {16, 20, 40}) {
+        // before a spike and right before it, after the rollback, between the two, at the end
+        for (int at : new int[] {8, 16, 20, 36, 40}) {
             Path stopped = Files.createDirectories(dir.resolve("stopped-" + at));
             for (int step = 4; step <= at; step += 4) {
                 Program.copy(whole.resolve("checkpoint-" + step), stopped.resolve("checkpoint-" + step));
@@ -135,8 +135,8 @@ class SpikeRunTest {
         assertTrue(outcome.out().contains("rolled back  step 38: loss "), outcome.out());
         assertEquals(adapter(skipped), adapter(whole));
         settings.add("--resume");
-        // the spike ahead, and between the two
-        for (int at : new int[] {15, 20}) {
+        // the spike ahead, behind, and between the two
+        for (int at : new int[] {15, 20, 35}) {
             Path stopped = Files.createDirectories(dir.resolve("stopped-" + at));
             for (int step = 5; step <= at; step += 5) {
                 Program.copy(whole.resolve("checkpoint-" + step), stopped.resolve("checkpoint-" + step));

@@ -33,7 +33,7 @@ class TuneJarTest {
         Files.writeString(
                 home.resolve("run.yaml"),
                 "model: " + Program.BASE.toAbsolutePath() + "\ntrain_file: rows.jsonl\neval_file: rows.jsonl\n"
-                        + "max_steps: 6\nlogging_steps: 1\neval_strategy: steps\neval_steps: 2\nsave_steps: 2\n"
+                        + "max_steps: 12\nlogging_steps: 1\neval_strategy: steps\neval_steps: 3\nsave_steps: 3\n"
                         + "threads: 1\n");
         Files.writeString(home.resolve("space.yaml"), "learning_rate: grid_search([1e-9, 1e-3])\n");
         Path study = home.resolve("study");
@@ -41,7 +41,7 @@ class TuneJarTest {
                 home,
                 "tune --config run.yaml --space space.yaml --output-dir study --num-samples 1 --scheduler none --lease 2s"
                         .split(" "));
-        Path checkpoint = study.resolve("trial-0001/checkpoint-2/MANIFEST.json");
+        Path checkpoint = study.resolve("trial-0001/checkpoint-3/MANIFEST.json");
         for (int i = 0; i < 1200 && begun.isAlive() && !Files.exists(checkpoint); i++) {
             Thread.sleep(50);
         }
@@ -59,7 +59,7 @@ class TuneJarTest {
                 said(elsewhere));
         String log = Files.readString(study.resolve("trial-0001/log.txt"));
         assertTrue(log.contains("resum"), log);
-        assertEquals(List.of(2, 4, 6), Program.steps(study.resolve("trial-0001"), "eval_loss"));
+        assertEquals(List.of(3, 6, 9, 12), Program.steps(study.resolve("trial-0001"), "eval_loss"));
         assertTrue(Files.exists(study.resolve("best.yaml")));
         assertTrue(Files.exists(study.resolve("trial-0001/model.safetensors")));
         // the settings that won, from the folder whose paths they have

@@ -108,10 +108,9 @@ class TuneTest {
     @Test
     void aStudyWhoseTrialsAllFailFails() throws Exception {
         Files.writeString(config, "model: " + dir.resolve("none") + "\ntrain_file: r\neval_file: r\n");
-        Files.writeString(space, "learning_rate: grid_search([1e-3])\n");
         Outcome outcome = tune(dir.resolve("cache"), "--num-samples", "1");
         assertEquals(1, outcome.status(), outcome.out());
-        assertTrue(outcome.out().contains("\n1 of 1 trials: 1 failed\n"), outcome.out());
+        assertTrue(outcome.out().contains("\n2 of 2 trials: 2 failed\n"), outcome.out());
         assertTrue(
                 outcome.out().contains("\ntrial-0000: exit status 2: error: model directory " + dir.resolve("none")),
                 outcome.out());

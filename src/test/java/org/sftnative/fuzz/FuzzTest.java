@@ -22,7 +22,7 @@ import org.sftnative.support.InMemory;
 /// Any bytes give a value or an InputException, in bounded time and memory. `scripts/fuzz` looks for more, guided by
 /// what of the program an input reaches.
 class FuzzTest {
-    private static final Duration EACH = Duration.ofSeconds(15).dividedBy(names().count());
+    private static final Duration EACH = Duration.ofSeconds(30).dividedBy(names().count());
     private static final long MANY = Long.getLong("fuzz.inputs", 10_000_000);
 
     /// Where a long run stands, so that one that was cut short goes on.

@@ -15,8 +15,7 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.Arguments;
-import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.sftnative.config.RunSettings;
 import org.sftnative.config.SettingsSchema;
 import org.sftnative.metrics.RunEvent;
@@ -29,25 +28,22 @@ class NativeMemoryTest {
     @TempDir(factory = InMemory.class)
     Path dir;
 
-    static List<Arguments> ways() {
-        return List.of(
-                Arguments.of("fused", "bf16", false),
-                Arguments.of("fused", "fp32", false),
-                Arguments.of("fused", "fp32", true),
-                Arguments.of("reference", "fp32", false),
-                Arguments.of("reference", "bf16-autocast", true));
-    }
-
     @ParameterizedTest
-    @MethodSource("ways")
-    void livePointersAreConstantFromStepToStep(String engine, String precision, boolean checkpointing)
+    @CsvSource({
+        "fused, bf16, false, 40",
+        "fused, fp32, true, 40",
+        "reference, fp32, false, 40",
+        "reference, bf16-autocast, true, 40",
+        "fused, fp32, false, 200"
+    })
+    void livePointersAreConstantFromStepToStep(String engine, String precision, boolean checkpointing, int steps)
             throws Exception {
-        constant(engine, precision, checkpointing, 40);
+        constant(engine, precision, checkpointing, steps);
     }
 
     @ParameterizedTest
     @Tag("slow")
-    @MethodSource("ways")
+    @CsvSource({"fused, bf16, false", "fused, fp32, true", "reference, fp32, false", "reference, bf16-autocast, true"})
     void livePointersAreConstantOverTwoHundredSteps(String engine, String precision, boolean checkpointing)
             throws Exception {
         constant(engine, precision, checkpointing, 200);

@@ -23,7 +23,7 @@ import org.sftnative.support.Postgres;
 
 /// Four worker processes on one study in a real PostgreSQL.
 class WorkersTest {
-    private static final int SAMPLES = 14;
+    private static final int SAMPLES = 24;
 
     @TempDir(factory = InMemory.class)
     Path dir;
@@ -82,7 +82,7 @@ class WorkersTest {
     void aDatabaseThatFallsAndComesBackLosesNothing() throws Exception {
         Path space = Files.writeString(dir.resolve("space.yaml"), FakeTrials.SPACE);
         Map<String, String> settings =
-                new HashMap<>(Map.of("num_samples", "8", "scheduler", "asha", "reduction_factor", "2"));
+                new HashMap<>(Map.of("num_samples", "12", "scheduler", "asha", "reduction_factor", "2"));
         StudyResults single = FakeTrials.run(dir.resolve("single"), FakeTrials.SPACE, settings);
         settings.put("study_name", "shared");
         Path out = dir.resolve("out");
